@@ -1,0 +1,7 @@
+export {
+  DomainError,
+  type DomainErrorCode,
+  type DomainErrorOptions,
+  type FieldViolation,
+  invalidField,
+} from "./domain-error.ts";
