@@ -1,4 +1,9 @@
 #!/usr/bin/env node
-import { execute } from "@oclif/core";
+import { enableCompileCache } from "node:module";
 
-await execute({ dir: import.meta.url });
+enableCompileCache?.(); // halves the time to start
+
+const { main } = await import("../dist/main.js");
+process.exitCode = await main(process.argv.slice(2));
+await new Promise((resolve) => process.stdout.write("", resolve));
+process.exit();

@@ -1,0 +1,64 @@
+import type { JsonValue } from "@bufbuild/protobuf";
+import { Flags } from "@oclif/core";
+import { ControlCommand, listFlags } from "../../control-command.ts";
+import { parseMomentMicros } from "../../lib/duration.ts";
+import { parseState, stateNames } from "../../lib/job-state.ts";
+import { jobColumns, jobJson } from "../../lib/job-view.ts";
+import { readPages } from "../../lib/pages.ts";
+import { formatTable } from "../../lib/text.ts";
+
+const momentFlag = Flags.custom<bigint>({
+  helpValue: "<moment>",
+  parse: async (text) => parseMomentMicros(text, Date.now()),
+});
+
+export default class JobList extends ControlCommand {
+  static override summary = "List jobs, newest first.";
+  static override examples = [
+    "<%= config.bin %> <%= command.id %> --state FAILED --updated-after 1h",
+    "<%= config.bin %> <%= command.id %> --topic job.hello --all --json",
+  ];
+  static override flags = {
+    state: Flags.string({
+      summary: "Only jobs in this state.",
+      options: stateNames,
+      parse: async (text) => text.toUpperCase(),
+    }),
+    topic: Flags.string({ summary: "Only jobs of this topic." }),
+    tenant: Flags.string({ summary: "Only jobs of this tenant." }),
+    team: Flags.string({ summary: "Only jobs of this team." }),
+    "trace-id": Flags.string({ summary: "Only jobs of this trace." }),
+    "updated-after": momentFlag({
+      summary: "Only jobs changed since, e.g. 2026-01-31T12:00:00Z, or 15m for 15 minutes ago.",
+    }),
+    "updated-before": momentFlag({ summary: "Only jobs not changed since." }),
+    ...listFlags,
+  };
+
+  async run(): Promise<JsonValue> {
+    const { flags } = await this.parse(JobList);
+    const { jobs } = await this.connect();
+    const filter = {
+      ...(flags.state ? { state: parseState(flags.state) } : {}),
+      topic: flags.topic ?? "",
+      tenant: flags.tenant ?? "",
+      team: flags.team ?? "",
+      traceId: flags["trace-id"] ?? "",
+      updatedAfter: flags["updated-after"] ?? 0n,
+      updatedBefore: flags["updated-before"] ?? 0n,
+    };
+    const read = (page: { pageSize: number; cursor: string }) =>
+      jobs.listJobs({ ...filter, ...page }, this.callOptions);
+    const list = { items: [] as JsonValue[], next_cursor: "" };
+    for await (const { items, nextCursor } of readPages(read, {
+      limit: flags.all ? 0 : flags.limit,
+      cursor: flags.cursor,
+    })) {
+      this.print(formatTable(items, jobColumns));
+      if (this.jsonEnabled()) list.items.push(...items.map(jobJson));
+      list.next_cursor = nextCursor;
+    }
+    this.noteNextPage(list.next_cursor);
+    return list;
+  }
+}

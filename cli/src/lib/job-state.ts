@@ -1,0 +1,49 @@
+import { JobState, SafetyDecision } from "@cordum/proto/cordum/v1/job_pb.js";
+import { type ExitCode, exitCodes } from "./exit-codes.ts";
+import { colour } from "./text.ts";
+
+/** How each way of ending is told to a script. A job that is in no such state has not ended. */
+const outcomes: Partial<Record<JobState, ExitCode>> = {
+  [JobState.SUCCEEDED]: exitCodes.ok,
+  [JobState.FAILED]: exitCodes.jobFailed,
+  [JobState.DENIED]: exitCodes.denied,
+  [JobState.TIMEOUT]: exitCodes.timedOut,
+  [JobState.CANCELLED]: exitCodes.cancelled,
+};
+
+export function isTerminal(state: JobState): boolean {
+  return outcomes[state] !== undefined;
+}
+
+/** What became of a job, as an exit code; 0 also while it has not ended. */
+export function exitCodeOfJob(state: JobState): ExitCode {
+  return outcomes[state] ?? exitCodes.ok;
+}
+
+/** The name of a state as people write it, `SUCCEEDED`; empty when there is none. */
+export function stateName(state: JobState): string {
+  return state === JobState.UNSPECIFIED ? "" : (JobState[state] ?? String(state));
+}
+
+/** The states by name, for flags. */
+export const stateNames = Object.values(JobState).filter(
+  (name): name is string => typeof name === "string" && name !== "UNSPECIFIED",
+);
+
+/** The state of a name in `stateNames`. */
+export function parseState(name: string): JobState {
+  return (JobState as unknown as Record<string, JobState | undefined>)[name] ?? JobState.UNSPECIFIED;
+}
+
+/** The name of a state in its colour, for a terminal. */
+export function colouredState(state: JobState): string {
+  const name = stateName(state);
+  if (state === JobState.SUCCEEDED) return colour("green", name);
+  if (state === JobState.APPROVAL_REQUIRED || state === JobState.CANCELLED) return colour("yellow", name);
+  return isTerminal(state) ? colour("red", name) : colour("cyan", name);
+}
+
+/** The name of a decision, `ALLOW_WITH_CONSTRAINTS`; empty while there is none. */
+export function decisionName(decision: SafetyDecision): string {
+  return decision === SafetyDecision.UNSPECIFIED ? "" : (SafetyDecision[decision] ?? String(decision));
+}

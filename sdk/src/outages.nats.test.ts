@@ -1,0 +1,144 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { JobStatus } from "@cordum/proto/cordum/agent/v1/job_pb.js";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { eventually, FakeScheduler } from "../test-support/fake-scheduler.ts";
+import { startNats, startRedis, type TestServer } from "../test-support/servers.ts";
+import { createWorker, type RunFunction, type Worker, type WorkerLog } from "./index.ts";
+
+const silent: WorkerLog = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+
+let nats: TestServer;
+let redis: TestServer;
+let scheduler: FakeScheduler;
+let worker: Worker | undefined;
+
+function newWorker(run: RunFunction): Worker {
+  const connection = { natsUrl: nats.url, redisUrl: redis.url };
+  worker = createWorker({
+    pool: "hello",
+    handlers: { "job.hello": run },
+    connection,
+    log: silent,
+    handleSignals: false,
+  });
+  return worker;
+}
+
+async function dispatchWhenBack(workerId: string, jobId: string): Promise<string> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await scheduler.dispatch(workerId, { jobId });
+    } catch (error) {
+      if (tries > 100) throw error;
+      await sleep(50);
+    }
+  }
+}
+
+beforeEach(async () => {
+  [nats, redis] = await Promise.all([startNats(), startRedis()]);
+});
+
+afterEach(async () => {
+  await worker?.drain(0);
+  await scheduler?.close();
+  await Promise.all([nats?.remove(), redis?.remove()]);
+});
+
+describe("a worker during an outage", () => {
+  it("keeps a job through a restart of NATS, reports it, announces itself and takes the next", async () => {
+    scheduler = await FakeScheduler.open({ natsUrl: nats.url, redisUrl: redis.url });
+    let finish = () => {};
+    const { id, start } = bound(
+      newWorker(({ job }) => (job.jobId === "long" ? new Promise<void>((r) => (finish = r)) : 1)),
+    );
+    await start();
+    await scheduler.dispatch(id, { jobId: "long" });
+    await sleep(30);
+
+    await nats.stop();
+    finish(); // the result is due while there is no bus
+    await sleep(200);
+    const heartbeatsBefore = scheduler.heartbeats.length;
+    await nats.start();
+    await eventually(() => scheduler.heartbeats.length > heartbeatsBefore, "heartbeat after the restart");
+    await scheduler.consume();
+
+    expect((await scheduler.resultOf("long")).result.status).toBe(JobStatus.SUCCEEDED);
+    expect(await dispatchWhenBack(id, "next")).toBe("accepted");
+    expect((await scheduler.resultOf("next")).result.status).toBe(JobStatus.SUCCEEDED);
+  });
+
+  it("holds a result until the stream that takes it exists", async () => {
+    scheduler = await FakeScheduler.open({ natsUrl: nats.url, redisUrl: redis.url }, { stream: false });
+    const { id, start } = bound(newWorker(() => 1));
+    await start();
+
+    await scheduler.dispatch(id, { jobId: "early" });
+    await sleep(300);
+    await scheduler.createStream();
+
+    expect((await scheduler.resultOf("early")).result.status).toBe(JobStatus.SUCCEEDED);
+  });
+
+  it("delivers every result when the stream is deleted and made anew in between", async () => {
+    scheduler = await FakeScheduler.open({ natsUrl: nats.url, redisUrl: redis.url });
+    const { id, start } = bound(newWorker(() => sleep(20)));
+    await start();
+    await scheduler.deleteStream();
+
+    for (let n = 0; n < 12; n++) await scheduler.dispatch(id, { jobId: `job-${n}` });
+    await sleep(100);
+    await scheduler.createStream();
+
+    for (let n = 0; n < 12; n++) await scheduler.resultOf(`job-${n}`);
+  });
+
+  it("waits for Redis in the middle of a job", async () => {
+    scheduler = await FakeScheduler.open({ natsUrl: nats.url, redisUrl: redis.url });
+    const { id, start } = bound(
+      newWorker(async () => {
+        await redis.stop();
+        return "stored in spite of it";
+      }),
+    );
+    await start();
+
+    await scheduler.dispatch(id, { jobId: "patient" }, { input: {} });
+    await sleep(300);
+    await redis.start();
+
+    const seen = await scheduler.resultOf("patient");
+    expect(seen.result.status).toBe(JobStatus.SUCCEEDED);
+    expect(await scheduler.output(seen)).toBe("stored in spite of it");
+  });
+
+  it("starts before NATS and Redis do", async () => {
+    await Promise.all([nats.stop(), redis.stop()]);
+    const { id, start } = bound(newWorker(() => 1));
+    const started = start();
+    await sleep(100);
+
+    await Promise.all([nats.start(), redis.start()]);
+    await started;
+
+    scheduler = await FakeScheduler.open({ natsUrl: nats.url, redisUrl: redis.url });
+    expect(await dispatchWhenBack(id, "first")).toBe("accepted");
+    await scheduler.resultOf("first");
+  });
+
+  it("can be drained while it waits for NATS", async () => {
+    await nats.stop();
+    const waiting = newWorker(() => 1);
+    const started = waiting.start();
+    await sleep(50);
+
+    await waiting.drain();
+
+    await expect(started).rejects.toThrow();
+  });
+});
+
+function bound(of: Worker): { id: string; start: () => Promise<void> } {
+  return { id: of.id, start: () => of.start() };
+}

@@ -1,0 +1,97 @@
+import { readFile } from "node:fs/promises";
+import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream";
+import { connect, type NatsConnection, type NodeConnectionOptions } from "@nats-io/transport-node";
+import type { Logger } from "pino";
+import { createPacketSigner, type PacketSigner } from "./signatures.ts";
+import { ensureStreams, type StreamOptions } from "./streams.ts";
+
+export interface BusOptions extends StreamOptions {
+  /** `nats://[user:password@]host:port`, several separated by commas. */
+  url: string;
+  tls?: { caFile?: string; certFile?: string; keyFile?: string; serverName?: string; insecure?: boolean };
+  /** Shown in the server's connection list. */
+  name: string;
+  signer?: PacketSigner;
+  log: Logger;
+}
+
+/** A live connection to NATS and its JetStream. */
+export interface Bus {
+  connection: NatsConnection;
+  jetstream: JetStreamClient;
+  manager: JetStreamManager;
+  signer: PacketSigner;
+  log: Logger;
+  /** Creates missing streams; called at start, and when a consumer or publisher finds one gone. */
+  ensureStreams(): Promise<void>;
+  isConnected(): boolean;
+  /** Sends what is buffered, then closes. */
+  close(): Promise<void>;
+}
+
+/**
+ * Connects, creates the streams, and reconnects for ever after.
+ * @throws Error when no server answers within 10 s, or the server has no JetStream
+ */
+export async function openBus(options: BusOptions): Promise<Bus> {
+  const connection = await connect(await toConnectionOptions(options));
+  const manager = await jetstreamManager(connection, { timeout: 10_000 });
+  const ensure = () => ensureStreams(manager, options);
+  let isConnected = true;
+  void (async () => {
+    for await (const status of connection.status()) {
+      if (status.type === "disconnect") isConnected = false;
+      if (status.type === "reconnect") isConnected = true;
+      if (status.type === "disconnect" || status.type === "reconnect") options.log.warn({ nats: status.type }, "nats");
+      if (status.type === "reconnect") void ensure().catch((error) => options.log.warn({ err: error }, "streams"));
+    }
+    isConnected = false;
+  })();
+  await ensure();
+  return {
+    connection,
+    jetstream: jetstream(connection),
+    manager,
+    signer: options.signer ?? createPacketSigner({ mode: "off" }),
+    log: options.log,
+    ensureStreams: ensure,
+    isConnected: () => isConnected && !connection.isClosed(),
+    close: async () => {
+      if (!connection.isClosed()) await connection.drain().catch(() => connection.close());
+    },
+  };
+}
+
+async function toConnectionOptions({ url, tls, name }: BusOptions): Promise<NodeConnectionOptions> {
+  const servers = url.split(",").map((one) => one.trim());
+  const options: NodeConnectionOptions = {
+    servers: servers.map((one) => one.replace(/^(nats|tls):\/\/[^@/]*@/, "$1://")),
+    name,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 250,
+    reconnectJitter: 250,
+    timeout: 10_000,
+    pingInterval: 10_000,
+    maxPingOut: 3,
+    ...credentialsOf(servers[0] ?? ""),
+  };
+  if (tls) {
+    const ca = tls.caFile && (await readFile(tls.caFile, "utf8"));
+    const cert = tls.certFile && (await readFile(tls.certFile, "utf8"));
+    const key = tls.keyFile && (await readFile(tls.keyFile, "utf8"));
+    options.tls = {
+      ...(ca && { ca }),
+      ...(cert && { cert }),
+      ...(key && { key }),
+      ...(tls.serverName && { servername: tls.serverName }),
+      ...(tls.insecure && { rejectUnauthorized: false }),
+    };
+  }
+  return options;
+}
+
+function credentialsOf(url: string): { user?: string; pass?: string; token?: string } {
+  const { username, password } = URL.canParse(url) ? new URL(url) : { username: "", password: "" };
+  if (username && password) return { user: decodeURIComponent(username), pass: decodeURIComponent(password) };
+  return username ? { token: decodeURIComponent(username) } : {};
+}

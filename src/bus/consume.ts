@@ -1,0 +1,108 @@
+import { AckPolicy, type ConsumerMessages, DeliverPolicy, type JsMsg } from "@nats-io/jetstream";
+import { nanos } from "@nats-io/transport-node";
+import type { Bus } from "./connect.ts";
+
+/** What became of one delivery. */
+export type Outcome = { kind: "done" } | { kind: "retry"; afterMs: number } | { kind: "poison"; reason: string };
+
+export interface ConsumerOptions {
+  stream: string;
+  /** Shared by all replicas. */
+  durable: string;
+  /** Messages taken before the first of them is settled. Higher costs memory and longer redelivery after a crash. */
+  maxInFlight: number;
+  /** Must settle each message, now or later, with `settle`. Must not throw. */
+  onMessage: (message: JsMsg) => void;
+}
+
+/** A running durable consumer. */
+export interface BusConsumer {
+  /** Takes no more messages. Messages already handed out may still be settled. */
+  stop(): Promise<void>;
+  /** Null while the consumer runs well, else what is wrong. */
+  problem(): string | null;
+}
+
+const ackWaitMs = 30_000;
+const maxDeliveries = 1_000;
+
+/** Takes messages of a durable consumer until stopped, and creates stream and consumer again whenever they are gone. */
+export async function startConsumer(bus: Bus, options: ConsumerOptions): Promise<BusConsumer> {
+  let current: ConsumerMessages | undefined;
+  let stopped = false;
+  let problem: string | null = "starting";
+  const open = async () => {
+    await bus.ensureStreams();
+    await ensureConsumer(bus, options);
+    const consumer = await bus.jetstream.consumers.get(options.stream, options.durable);
+    current = await consumer.consume({
+      max_messages: options.maxInFlight,
+      expires: 10_000,
+      idle_heartbeat: 1_000,
+      abort_on_missing_resource: true,
+      callback: options.onMessage,
+    });
+    problem = null;
+    return current;
+  };
+  let messages = await open();
+  const run = async () => {
+    while (!stopped) {
+      const error = await Promise.race([messages.closed(), lost(messages)]);
+      if (stopped) return;
+      problem = `consumer of ${options.stream} is gone`;
+      bus.log.warn({ stream: options.stream, err: error ?? undefined }, "consumer lost, opening it again");
+      await messages.close();
+      messages = await reopen();
+    }
+  };
+  const reopen = async (): Promise<ConsumerMessages> => {
+    for (let delayMs = 50; ; delayMs = Math.min(delayMs * 2, 1_000)) {
+      try {
+        return await open();
+      } catch (error) {
+        if (stopped) return messages;
+        problem = `consumer of ${options.stream} cannot be opened: ${(error as Error).message}`;
+        await new Promise((resolve) => setTimeout(resolve, delayMs));
+      }
+    }
+  };
+  const running = run();
+  return {
+    problem: () => problem,
+    stop: async () => {
+      stopped = true;
+      await current?.close();
+      await running;
+    },
+  };
+}
+
+/** Resolves when the stream or consumer was deleted, or has said nothing for a while. */
+async function lost(messages: ConsumerMessages): Promise<Error> {
+  let missed = 0;
+  for await (const status of messages.status()) {
+    if (status.type === "heartbeats_missed") missed = status.count;
+    if (status.type === "consumer_deleted" || status.type === "stream_not_found") return new Error(status.type);
+    if (status.type === "consumer_not_found" || missed >= 4) return new Error(status.type);
+  }
+  return new Error("closed");
+}
+
+async function ensureConsumer(bus: Bus, { stream, durable }: ConsumerOptions): Promise<void> {
+  await bus.manager.consumers.add(stream, {
+    durable_name: durable,
+    ack_policy: AckPolicy.Explicit,
+    deliver_policy: DeliverPolicy.All,
+    ack_wait: nanos(ackWaitMs),
+    max_deliver: maxDeliveries,
+    max_ack_pending: 8_192,
+  });
+}
+
+/** Ends one delivery as its outcome says. */
+export function settle(message: JsMsg, outcome: Outcome): void {
+  if (outcome.kind === "done") message.ack();
+  else if (outcome.kind === "retry") message.nak(outcome.afterMs);
+  else message.term(outcome.reason);
+}

@@ -1,0 +1,4 @@
+export { type PrivateServers, type PrivateServersOptions, startPrivateServers } from "./private-servers.ts";
+export { findFreePort } from "./probe.ts";
+export { type ServerProcess, type ServerProcessOptions, startServer, wipeServer } from "./server-process.ts";
+export { natsSpec, redisSpec, type ServerSpec } from "./server-spec.ts";

@@ -1,0 +1,76 @@
+import { type RedisClient, runScript, runScriptBuffer, type Script, type ScriptArg } from "../redis/index.ts";
+import { prefixOf } from "./keys.ts";
+
+interface Entry {
+  key: string;
+  args: ScriptArg[];
+  resolve: (reply: unknown[]) => void;
+  reject: (error: unknown) => void;
+}
+
+export interface Batcher {
+  /** Runs the script for one key; calls made in the same turn of the event loop, or while Redis is busy, share a call. */
+  run(key: string, args: ScriptArg[]): Promise<unknown[]>;
+}
+
+export interface BatcherOptions {
+  script: Script;
+  /** Arguments before those of the entries. */
+  head?: ScriptArg[];
+  /** Replies with texts as Buffers. */
+  binary?: boolean;
+  /** On Redis Cluster one call may touch one shard only. */
+  isCluster: boolean;
+}
+
+/** More entries than this in one call would hold up other clients of Redis: about 15 µs each. */
+const maxEntries = 256;
+/** A second call in flight keeps Redis busy while this process builds the next; more would only make batches smaller. */
+const maxCalls = 2;
+
+/** Groups entries of a variadic script into few calls: one at once when idle, large ones under load. */
+export function createBatcher(redis: RedisClient, { script, head = [], binary, isCluster }: BatcherOptions): Batcher {
+  const waiting: Entry[] = [];
+  let calls = 0;
+  let isScheduled = false;
+  const runBatch = binary ? runScriptBuffer : runScript;
+
+  async function call(entries: Entry[]): Promise<void> {
+    calls++;
+    const args = [...head];
+    for (const entry of entries) for (const arg of entry.args) args.push(arg);
+    try {
+      const keys = entries.map((entry) => entry.key);
+      const replies = (await runBatch(redis, script, keys, args)) as unknown[][];
+      for (const [index, entry] of entries.entries()) entry.resolve(replies[index] ?? []);
+    } catch (error) {
+      for (const entry of entries) entry.reject(error);
+    } finally {
+      calls--;
+      if (waiting.length > 0) schedule();
+    }
+  }
+
+  function flush(): void {
+    isScheduled = false;
+    while (waiting.length > 0 && calls < maxCalls) {
+      const entries = waiting.splice(0, maxEntries);
+      const groups = isCluster ? Object.values(Object.groupBy(entries, ({ key }) => prefixOf(key))) : [entries];
+      for (const group of groups) if (group) void call(group);
+    }
+  }
+
+  function schedule(): void {
+    if (isScheduled) return;
+    isScheduled = true;
+    setImmediate(flush);
+  }
+
+  return {
+    run: (key, args) =>
+      new Promise((resolve, reject) => {
+        waiting.push({ key, args, resolve, reject });
+        schedule();
+      }),
+  };
+}

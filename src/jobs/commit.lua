@@ -1,0 +1,29 @@
+--[[ A batch of transitions, each a compare-and-set on (state, attempt) of its own job; one may fail and others pass.
+  The keys of a job's shard share its hash tag, so they are derived from its key: one slot by construction.
+  KEYS[n] job hash
+  ARGV    per key: operation, id, number of further arguments, those arguments (see the included files)
+  Returns per key {1, ...} when it was made, {0, why, state, attempt} when not: why is missing, state, attempt, worker,
+  digest or transition. ]]
+-- @define transitions
+-- @include job
+-- @include dispatch
+-- @include finish
+-- @include park
+-- @include hold
+-- @include beat
+local operations = { dispatch = dispatch, finish = finish, park = park, hold = hold, beat = beat }
+
+-- The end of the job has been published.
+operations.published = function(key, id)
+  redis.call("ZREM", string.sub(key, 1, string.find(key, ":", 1, true)) .. "outbox", id)
+  return { 1 }
+end
+
+local replies = {}
+local at = 1
+for n, key in ipairs(KEYS) do
+  local operation, id, count = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
+  replies[n] = operations[operation](key, id, unpack(ARGV, at + 3, at + 2 + count))
+  at = at + 3 + count
+end
+return replies

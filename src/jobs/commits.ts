@@ -1,0 +1,227 @@
+import type { ScriptArg } from "../redis/index.ts";
+import { isJobState, type JobStateName, type TerminalState } from "./states.ts";
+
+/** What the caller believes about the job; when it is otherwise the commit is refused and nothing changes. */
+export interface Expectation {
+  jobId: string;
+  /** Any of these. Default: any state from which the move is legal. */
+  states?: readonly JobStateName[];
+  attempt?: number;
+  /** Digest of the request the caller decided on; guards against a forged submit for a known id. */
+  digest?: string;
+}
+
+export interface DispatchCommit extends Expectation {
+  /** Empty for a member of the topic's queue group. */
+  worker: string;
+  pool: string;
+  /** Whether the worker renews leases. */
+  isLeased: boolean;
+  leaseMs: number;
+  /** How long this attempt may take; 0 for no limit of its own. */
+  timeoutMs: number;
+  /** Encoded DecisionRecord, when one was just taken. */
+  decision?: Uint8Array;
+  /** The attempt before this one was given back unstarted. */
+  isRefund?: boolean;
+  maxAttempts: number;
+  /** Concurrency slot that the job holds. */
+  slot?: string;
+}
+
+export interface FinishCommit extends Expectation {
+  to: TerminalState;
+  /** When given, must be the worker of the latest dispatch (if that is known). */
+  worker?: string;
+  resultPtr?: string;
+  errorCode?: string;
+  errorMessage?: string;
+  executionMs?: number;
+  artifactPtrs?: string[];
+  decision?: Uint8Array;
+  jobHash?: string;
+  isDeadLetter?: boolean;
+}
+
+export interface ParkCommit extends Expectation {
+  pools: readonly string[];
+  /** For example `no_workers`. */
+  waiting: string;
+  /** How long it may wait in all before it ends. */
+  maxWaitMs: number;
+  decision?: Uint8Array;
+  isRefund?: boolean;
+  /** The attempt counts, and the job ends FAILED when it was the last one. */
+  isBurnt?: boolean;
+}
+
+export interface HoldCommit extends Expectation {
+  to: "PENDING" | "APPROVAL_REQUIRED";
+  decision: Uint8Array;
+  jobHash?: string;
+  reason: string;
+}
+
+export interface BeatCommit extends Expectation {
+  attempt: number;
+  worker: string;
+  /** 0 leaves the lease alone. */
+  leaseMs: number;
+}
+
+export type Refused = {
+  kind: "refused";
+  why: "missing" | "state" | "attempt" | "worker" | "digest" | "transition";
+  state: JobStateName | undefined;
+  attempt: number;
+};
+
+/** The job as it was just before a transition, and when that happened (µs since the epoch). */
+export interface Committed {
+  kind: "committed";
+  from: JobStateName;
+  attempt: number;
+  tenant: string;
+  topic: string;
+  traceId: string;
+  worker: string;
+  pool: string;
+  slot: string;
+  atUs: number;
+}
+
+export interface Dispatched {
+  kind: "dispatched";
+  from: JobStateName;
+  attempt: number;
+  /** Milliseconds left until the job's own deadline. */
+  deadlineInMs: number | undefined;
+  atUs: number;
+  /** What a dispatch of a parked job asks for: the stored request, its decision and trace id. */
+  stored?: { request: Buffer; decision: Buffer; traceId: string };
+}
+
+/** `exhausted` is a job that was to wait again but had used up its attempts, and has ended FAILED. */
+export type Parked = Committed & { request?: Buffer; decision?: Buffer };
+export type Exhausted = Omit<Committed, "kind"> & { kind: "exhausted" };
+
+const none = "";
+
+export function dispatchArgs(commit: DispatchCommit, wantsStored: boolean): ScriptArg[] {
+  return operation("dispatch", commit.jobId, [
+    expected(commit),
+    commit.attempt ?? none,
+    commit.digest ?? none,
+    commit.worker,
+    commit.pool,
+    flag(commit.isLeased),
+    commit.leaseMs,
+    commit.timeoutMs,
+    commit.decision ?? none,
+    flag(commit.isRefund),
+    commit.maxAttempts,
+    commit.slot ?? none,
+    flag(wantsStored),
+  ]);
+}
+
+export function finishArgs(commit: FinishCommit, keepMs: number): ScriptArg[] {
+  return operation("finish", commit.jobId, [
+    expected(commit),
+    commit.attempt ?? none,
+    commit.worker ?? none,
+    commit.to,
+    commit.resultPtr ?? none,
+    commit.errorCode ?? none,
+    commit.errorMessage ?? none,
+    commit.executionMs ?? 0,
+    commit.artifactPtrs?.length ? JSON.stringify(commit.artifactPtrs) : none,
+    commit.decision ?? none,
+    commit.jobHash ?? none,
+    flag(commit.isDeadLetter),
+    keepMs,
+  ]);
+}
+
+export function parkArgs(commit: ParkCommit, wantsStored: boolean, keepMs: number): ScriptArg[] {
+  return operation("park", commit.jobId, [
+    expected(commit),
+    commit.attempt ?? none,
+    commit.digest ?? none,
+    commit.pools.join(","),
+    commit.waiting,
+    commit.maxWaitMs,
+    commit.decision ?? none,
+    flag(commit.isRefund),
+    flag(commit.isBurnt),
+    flag(wantsStored),
+    keepMs,
+  ]);
+}
+
+export function holdArgs(commit: HoldCommit): ScriptArg[] {
+  const { jobId, digest, to, decision, jobHash, reason } = commit;
+  return operation("hold", jobId, [expected(commit), digest ?? none, to, decision, jobHash ?? none, reason]);
+}
+
+export function beatArgs({ jobId, attempt, worker, leaseMs }: BeatCommit): ScriptArg[] {
+  return operation("beat", jobId, [attempt, worker, leaseMs]);
+}
+
+export function publishedArgs(jobId: string): ScriptArg[] {
+  return operation("published", jobId, []);
+}
+
+function operation(name: string, jobId: string, args: ScriptArg[]): ScriptArg[] {
+  return [name, jobId, args.length, ...args];
+}
+
+function flag(value: boolean | undefined): "0" | "1" {
+  return value ? "1" : "0";
+}
+
+function expected({ states }: Expectation): string {
+  return states ? `,${states.join(",")},` : none;
+}
+
+export function toRefused(reply: unknown[]): Refused {
+  const state = String(reply[2]);
+  return {
+    kind: "refused",
+    why: String(reply[1]) as Refused["why"],
+    state: isJobState(state) ? state : undefined,
+    attempt: Number(reply[3]),
+  };
+}
+
+export function toCommitted(reply: unknown[]): Committed {
+  const [, from, attempt, tenant, topic, traceId, worker, pool, slot, atUs] = reply.map(String);
+  return {
+    kind: "committed",
+    from: from as JobStateName,
+    attempt: Number(attempt),
+    tenant: tenant ?? "",
+    topic: topic ?? "",
+    traceId: traceId ?? "",
+    worker: worker ?? "",
+    pool: pool ?? "",
+    slot: slot ?? "",
+    atUs: Number(atUs),
+  };
+}
+
+export function toDispatched(reply: unknown[]): Dispatched {
+  const deadline = String(reply[3]);
+  const dispatched: Dispatched = {
+    kind: "dispatched",
+    from: String(reply[1]) as JobStateName,
+    attempt: Number(reply[2]),
+    deadlineInMs: deadline === none ? undefined : Number(deadline),
+    atUs: Number(String(reply[4])),
+  };
+  const [request, decision, traceId] = [reply[5], reply[6], reply[7]];
+  if (Buffer.isBuffer(request) && Buffer.isBuffer(decision)) {
+    dispatched.stored = { request, decision, traceId: String(traceId) };
+  }
+  return dispatched;
+}

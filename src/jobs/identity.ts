@@ -1,0 +1,32 @@
+import { createHash } from "node:crypto";
+
+/** Digest of a stored request: 32 hex digits of its SHA-256. */
+export function digestOf(request: Uint8Array): string {
+  return createHash("sha256").update(request).digest("hex").slice(0, 32);
+}
+
+/**
+ * The id that a tenant's idempotency key stands for: a UUID (version 8) made of their hash. The length in front keeps
+ * tenant `a`, key `b:c` apart from tenant `a:b`, key `c`.
+ */
+export function jobIdForKey(tenant: string, key: string): string {
+  const hash = createHash("sha256")
+    .update(`${Buffer.byteLength(tenant)}:${tenant}:${key}`)
+    .digest();
+  hash[6] = ((hash[6] ?? 0) & 0x0f) | 0x80;
+  hash[8] = ((hash[8] ?? 0) & 0x3f) | 0x80;
+  const hex = hash.toString("hex", 0, 16);
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
+
+/** Hash of any JSON value that does not depend on the order of keys. */
+export function fingerprintOf(value: unknown): string {
+  return createHash("sha256").update(canonicalJson(value)).digest("hex").slice(0, 32);
+}
+
+function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
+  const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return `{${members.map(([key, member]) => `${JSON.stringify(key)}:${canonicalJson(member)}`).join(",")}}`;
+}

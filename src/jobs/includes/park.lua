@@ -1,0 +1,28 @@
+-- Puts the job back to wait for a worker; when its attempts are used up it ends FAILED instead (reply begins with 2).
+-- Args: expected, attempt, digest, pools, waiting reason, longest wait ms, decision, refund, burn (0/1), want, keep ms
+local function park(key, id, expected, attempt, digest, pools, waiting, wait_ms, decision, refund, burn, want, keep_ms)
+  local job, problem = read(key, id, expected, attempt)
+  if not job then return problem end
+  if digest ~= "" and digest ~= job.digest then return { 0, "digest", job.state, job.attempt } end
+  if not transitions[job.state]["SCHEDULED"] then return refused(job, "SCHEDULED") end
+  job.refunds = job.refunds + tonumber(refund)
+  if burn == "1" and job.max_attempts and job.attempt - job.refunds >= job.max_attempts then
+    local message = "gave up after " .. (job.attempt - job.refunds) .. " attempts, the last on worker " .. job.worker
+    local reply = finish(key, id, "", "", "", "FAILED", "", "max_retries_exceeded", message, "0", "", "", "", "1", keep_ms)
+    reply[1] = 2
+    return reply
+  end
+  local reply = describe(job)
+  move(job, "SCHEDULED", "", waiting)
+  decide(job, decision)
+  local since = (job.state == "SCHEDULED" or refund == "1") and job.waiting_since or now_ms
+  redis.call("HSET", key, "state", "SCHEDULED", "updated", now_us, "worker", "", "waiting", waiting, "pools", pools,
+    "refunds", job.refunds, "waiting_since", string.format("%.0f", since), "slot", "")
+  redis.call("ZREM", job.prefix .. "leases", id)
+  set_deadline(job, math.max(since + tonumber(wait_ms) - now_ms, 1))
+  if want == "1" then
+    local more = redis.call("HMGET", key, "request", "decision")
+    reply[11], reply[12] = more[1], more[2] or ""
+  end
+  return reply
+end

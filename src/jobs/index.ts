@@ -1,0 +1,26 @@
+export type {
+  BeatCommit,
+  Committed,
+  DispatchCommit,
+  Dispatched,
+  Exhausted,
+  FinishCommit,
+  HoldCommit,
+  ParkCommit,
+  Parked,
+  Refused,
+} from "./commits.ts";
+export { byNewest, type Cursor, decodeCursor, encodeCursor, isAfter } from "./cursor.ts";
+export { publishTransition, type Transition, toJobState } from "./events.ts";
+export { digestOf } from "./identity.ts";
+export { jobHash } from "./job-hash.ts";
+export { createJobs, type Jobs, priorityName, type Submitted } from "./jobs.ts";
+export { payloadKeys, pointerScheme, shardKeys } from "./keys.ts";
+export { alternativeKey, createPayloads, keyOfPointer, type Payloads, readPointer } from "./payloads.ts";
+export { readIndex } from "./read-index.ts";
+export { createJobReader, type JobReader } from "./reader.ts";
+export type { JobRecord } from "./record.ts";
+export { createCordumApi, createJobService, type JobServiceDeps } from "./service.ts";
+export { canMove, isTerminal, type JobStateName, jobStates, type TerminalState } from "./states.ts";
+export { createJobStore, type JobStore, type NewJob, type Overdue } from "./store.ts";
+export { clientLabels, isReservedLabel } from "./to-job-request.ts";

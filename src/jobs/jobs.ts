@@ -1,0 +1,191 @@
+import { randomUUID } from "node:crypto";
+import { create, toBinary, toJson } from "@bufbuild/protobuf";
+import { JobCancelSchema, type JobRequest, JobRequestSchema } from "@cordum/proto/cordum/agent/v1/job_pb.js";
+import { type SubmitJobRequest, SubmitJobRequestSchema } from "@cordum/proto/cordum/v1/api_pb.js";
+import { type Bus, encodePacket, subjects } from "../bus/index.ts";
+import { DomainError } from "../errors/index.ts";
+import { publishTransition } from "./events.ts";
+import { digestOf, fingerprintOf, jobIdForKey } from "./identity.ts";
+import { payloadKeys } from "./keys.ts";
+import type { Payloads } from "./payloads.ts";
+import type { JobReader } from "./reader.ts";
+import type { JobRecord } from "./record.ts";
+import { isTerminal, type JobStateName } from "./states.ts";
+import type { JobStore } from "./store.ts";
+import { toJobRequest } from "./to-job-request.ts";
+
+export interface Submitted {
+  jobId: string;
+  traceId: string;
+}
+
+/** For whom a job is submitted. Both are already checked against the caller. */
+export interface Submitter {
+  tenant: string;
+  principal: string;
+}
+
+export interface Cancelled {
+  state: JobStateName;
+  /** True when the job had ended before. */
+  wasTerminal: boolean;
+}
+
+/** What clients do with jobs. */
+export interface Jobs {
+  /**
+   * Records a job and tells the schedulers. Once it resolves the job cannot be lost.
+   * @throws DomainError invalid_argument; already_exists when the idempotency key stands for another body
+   */
+  submit(input: SubmitJobRequest, submitter: Submitter): Promise<Submitted>;
+  /** Records a prepared request, for retries and remediations; `contextBody` is its input. */
+  submitRequest(request: JobRequest, job: { traceId: string; contextBody: Uint8Array | string }): Promise<Submitted>;
+  /** Ends a job that has not ended, for good, and tells its worker. */
+  cancel(jobId: string, cancel: { reason: string; requestedBy: string }): Promise<Cancelled>;
+  /** Ends when the job has ended, the timeout has passed or the signal aborts. Answers with the job as it is then. */
+  wait(jobId: string, options: { timeoutMs: number; signal: AbortSignal }): Promise<JobRecord>;
+  /** The job now and after each transition, until it has ended. */
+  watch(jobId: string, signal: AbortSignal): AsyncIterable<JobRecord>;
+}
+
+const senderId = "cordum-gateway";
+/** Events are best effort: a listener looks by itself this often. */
+const pollMs = 2_000;
+
+export function createJobs(deps: { store: JobStore; reader: JobReader; payloads: Payloads; bus: Bus }): Jobs {
+  const { store, reader, payloads, bus } = deps;
+
+  /** Plain publish into the stream: should it be lost, the job is PENDING and is found by the sweeper. */
+  function announce(request: JobRequest, encoded: Uint8Array, traceId: string, atUs: number): void {
+    const { jobId, topic, tenantId: tenant } = request;
+    const packet = encodePacket({ traceId, senderId, kind: "jobRequest", payload: encoded, createdAtMs: atUs / 1000 });
+    try {
+      bus.connection.publish(subjects.submit, bus.signer.seal(packet));
+      publishTransition(bus, { jobId, tenant, topic, traceId, from: undefined, to: "PENDING", atUs, attempt: 0 });
+    } catch (error) {
+      bus.log.warn({ err: error, job_id: jobId }, "submit was recorded but not published; the sweeper will");
+    }
+  }
+
+  async function record(
+    request: JobRequest,
+    job: { traceId: string; priority: string; fingerprint: string; deadlineMs: number },
+  ) {
+    const encoded = toBinary(JobRequestSchema, request);
+    const { jobId: id, tenantId: tenant, topic } = request;
+    const reply = await store.create({ id, request: encoded, digest: digestOf(encoded), tenant, topic, ...job });
+    if (reply.kind === "created") announce(request, encoded, job.traceId, reply.atUs);
+    return reply;
+  }
+
+  async function* watch(jobId: string, signal: AbortSignal): AsyncIterable<JobRecord> {
+    const job = await mustGet(jobId);
+    const listener = listen(bus, subjects.jobEvent(job.tenant, jobId), signal);
+    try {
+      await bus.connection.flush(); // from here on no transition is missed
+      let last: JobRecord | undefined;
+      while (!signal.aborted) {
+        const current = await mustGet(jobId);
+        if (current.updatedAt !== last?.updatedAt) yield current;
+        last = current;
+        if (isTerminal(current.state)) return;
+        await listener.next(pollMs);
+      }
+    } finally {
+      listener.close();
+    }
+  }
+
+  async function mustGet(jobId: string): Promise<JobRecord> {
+    const job = await reader.get(jobId);
+    if (job) return job;
+    throw new DomainError("not_found", `no job ${jobId}`, { reason: "job_not_found" });
+  }
+
+  return {
+    async submit(input, { tenant, principal }) {
+      const key = input.idempotencyKey;
+      const id = key ? jobIdForKey(tenant, key) : randomUUID();
+      const traceId = input.traceId || id;
+      const prepared = toJobRequest(input, { id, tenant, principal, traceId, nowMs: Date.now() });
+      const contextKey = payloadKeys.context(id);
+      const fingerprint = key ? fingerprintOf(toJson(SubmitJobRequestSchema, input)) : "";
+      const isOurs = key ? await payloads.putNew(contextKey, prepared.contextBody) : true;
+      if (!key) await payloads.put(contextKey, prepared.contextBody);
+      const deadlineMs = Number(input.deadlineMs);
+      const reply = await record(prepared.request, { traceId, priority: prepared.priority, fingerprint, deadlineMs });
+      if (reply.kind === "created") return { jobId: id, traceId };
+      if (reply.fingerprint === fingerprint) return { jobId: id, traceId: reply.traceId };
+      if (isOurs) await payloads.remove(contextKey);
+      throw new DomainError("already_exists", `idempotency_key "${key}" was used for another job, ${id}`, {
+        reason: "idempotency_key_reused",
+        fields: [{ field: "idempotency_key", description: "was used with another body" }],
+      });
+    },
+    async submitRequest(request, { traceId, contextBody }) {
+      await payloads.put(payloadKeys.context(request.jobId), contextBody);
+      const deadlineMs = Number(request.budget?.deadlineMs ?? 0n);
+      await record(request, { traceId, priority: priorityName(request), fingerprint: "", deadlineMs });
+      return { jobId: request.jobId, traceId };
+    },
+    async cancel(jobId, { reason, requestedBy }) {
+      const reply = await store.finish({ jobId, to: "CANCELLED", errorCode: "cancelled", errorMessage: reason });
+      if (reply.kind === "refused") {
+        if (reply.state) return { state: reply.state, wasTerminal: true };
+        throw new DomainError("not_found", `no job ${jobId}`, { reason: "job_not_found" });
+      }
+      const payload = toBinary(JobCancelSchema, create(JobCancelSchema, { jobId, reason, requestedBy }));
+      const traceId = reply.traceId;
+      const packet = encodePacket({ traceId, senderId, kind: "jobCancel", payload, createdAtMs: Date.now() });
+      bus.connection.publish(subjects.cancel, bus.signer.seal(packet));
+      const { from, tenant, topic, atUs, attempt, worker, pool } = reply;
+      const end = { jobId, tenant, topic, traceId, from, to: "CANCELLED" as const, atUs, attempt, worker, pool };
+      publishTransition(bus, { ...end, errorCode: "cancelled", errorMessage: reason });
+      await store.published(jobId);
+      return { state: "CANCELLED", wasTerminal: false };
+    },
+    async wait(jobId, { timeoutMs, signal }) {
+      const deadline = AbortSignal.timeout(timeoutMs);
+      let last: JobRecord | undefined;
+      for await (const job of watch(jobId, AbortSignal.any([signal, deadline]))) last = job;
+      return last ?? mustGet(jobId);
+    },
+    watch,
+  };
+}
+
+/** The stored name of a request's priority. */
+export function priorityName(request: JobRequest): string {
+  return ["interactive", "interactive", "batch", "critical"][request.priority] ?? "interactive";
+}
+
+/** Waits for messages of one subject, without keeping them: only that something happened counts. */
+function listen(bus: Bus, subject: string, signal: AbortSignal) {
+  let happened = false;
+  let wake: (() => void) | undefined;
+  const onMessage = () => {
+    happened = true;
+    wake?.();
+  };
+  const subscription = bus.connection.subscribe(subject, { callback: onMessage });
+  signal.addEventListener("abort", onMessage, { once: true });
+  return {
+    next: async (timeoutMs: number) => {
+      if (!happened) {
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, timeoutMs);
+          wake = () => {
+            clearTimeout(timer);
+            resolve();
+          };
+        });
+      }
+      happened = false;
+      wake = undefined;
+    },
+    close: () => {
+      signal.removeEventListener("abort", onMessage);
+      if (!bus.connection.isClosed()) subscription.unsubscribe();
+    },
+  };
+}

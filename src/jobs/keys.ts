@@ -1,0 +1,40 @@
+import { shardOf } from "../redis/index.ts";
+import type { JobStateName } from "./states.ts";
+
+/** `{j07}:` for shard 7: the hash tag that all keys of the shard share. */
+export function shardPrefix(shard: number): string {
+  return `{j${shard < 10 ? "0" : ""}${shard}}:`;
+}
+
+/** Names of the keys of one shard. */
+export function shardKeys(shard: number) {
+  const prefix = shardPrefix(shard);
+  return {
+    state: (state: JobStateName) => `${prefix}idx:state:${state}`,
+    recent: `${prefix}idx:recent`,
+    tenant: (tenant: string) => `${prefix}idx:tenant:${tenant}`,
+    topic: (topic: string) => `${prefix}idx:topic:${topic}`,
+    trace: (traceId: string) => `${prefix}idx:trace:${traceId}`,
+    deadLetters: `${prefix}dlq`,
+    deadLetter: (id: string) => `${prefix}dlq:${id}`,
+    sweeper: `${prefix}sweeper`,
+  };
+}
+
+/** The job's hash. */
+export function jobKey(id: string, shards: number): string {
+  return `${shardPrefix(shardOf(id, shards))}job:${id}`;
+}
+
+/** The shard that a job key, or any other key of a shard, belongs to. */
+export function prefixOf(key: string): string {
+  return key.slice(0, key.indexOf(":") + 1);
+}
+
+/** Where payloads are, by the CAP pointers' rule: the key is what follows `redis://`. */
+export const payloadKeys = {
+  context: (id: string) => `ctx:${id}`,
+  result: (id: string, attempt = 1) => (attempt > 1 ? `res:${id}#${attempt}` : `res:${id}`),
+};
+
+export const pointerScheme = "redis://";

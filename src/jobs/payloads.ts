@@ -1,0 +1,70 @@
+import { fromJson, type JsonValue } from "@bufbuild/protobuf";
+import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
+import type { RedisClient } from "../redis/index.ts";
+import { pointerScheme } from "./keys.ts";
+
+/** Payloads behind pointers. They never ride on the bus. */
+export interface Payloads {
+  put(key: string, body: string | Uint8Array): Promise<void>;
+  /** False when the key was taken; nothing is written then. */
+  putNew(key: string, body: string | Uint8Array): Promise<boolean>;
+  remove(key: string): Promise<void>;
+  /** Undefined when it has expired or never was. */
+  read(key: string): Promise<Buffer | undefined>;
+}
+
+export function createPayloads(redis: RedisClient, ttlMs: number): Payloads {
+  return {
+    async put(key, body) {
+      await redis.set(key, toRedis(body), "PX", ttlMs);
+    },
+    async putNew(key, body) {
+      return (await redis.set(key, toRedis(body), "PX", ttlMs, "NX")) === "OK";
+    },
+    async remove(key) {
+      await redis.del(key);
+    },
+    async read(key) {
+      return (await redis.getBuffer(key)) ?? undefined;
+    },
+  };
+}
+
+function toRedis(body: string | Uint8Array): string | Buffer {
+  if (typeof body === "string") return body;
+  return Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+}
+
+/**
+ * The key behind a pointer: all that follows `redis://`. Undefined for other schemes and an empty key.
+ * Pointers from some SDKs have a slash after the kind; `alternativeKey` is the same key with a colon.
+ */
+export function keyOfPointer(pointer: string): string | undefined {
+  if (!pointer.startsWith(pointerScheme)) return undefined;
+  return pointer.slice(pointerScheme.length) || undefined;
+}
+
+/** `ctx/<id>` written as `ctx:<id>`; undefined when the key has no such form. */
+export function alternativeKey(key: string): string | undefined {
+  const match = /^(ctx|res|art|mem)\/(.+)$/s.exec(key);
+  return match ? `${match[1]}:${match[2]}` : undefined;
+}
+
+/** Reads what a pointer names: the literal key first, then its colon form. */
+export async function readPointer(payloads: Payloads, pointer: string): Promise<Buffer | undefined> {
+  const key = keyOfPointer(pointer);
+  if (key === undefined) return undefined;
+  const found = await payloads.read(key);
+  const other = alternativeKey(key);
+  return found ?? (other === undefined ? undefined : payloads.read(other));
+}
+
+/** A payload as JSON; undefined when it is not JSON. */
+export function toJsonValue(body: Buffer | undefined): Value | undefined {
+  if (body === undefined) return undefined;
+  try {
+    return fromJson(ValueSchema, JSON.parse(body.toString()) as JsonValue);
+  } catch {
+    return undefined; // not JSON: shown by the memory reader, not in the job
+  }
+}

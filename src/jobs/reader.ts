@@ -1,0 +1,148 @@
+import type { DecisionRecord } from "@cordum/proto/cordum/v1/job_pb.js";
+import type { RedisClient } from "../redis/index.ts";
+import { type Cursor, decodeCursor, encodeCursor } from "./cursor.ts";
+import { jobKey, shardKeys } from "./keys.ts";
+import { readIndex } from "./read-index.ts";
+import { type JobRecord, parseDecision, parseRecord } from "./record.ts";
+import { isJobState, type JobStateName, jobStates } from "./states.ts";
+
+export interface JobQuery {
+  /** Undefined: jobs of every tenant. */
+  tenant: string | undefined;
+  state?: JobStateName | undefined;
+  topic?: string;
+  team?: string;
+  traceId?: string;
+  /** Microseconds since the epoch, inclusive. */
+  updatedAfterUs?: number | undefined;
+  updatedBeforeUs?: number | undefined;
+  cursor: string;
+  /** Rows of a page, 1 to 500. */
+  pageSize: number;
+}
+
+export interface JobPage {
+  jobs: JobRecord[];
+  nextCursor: string;
+}
+
+export interface JobEventRow {
+  state: JobStateName;
+  atUs: number;
+  attempt: number;
+  worker: string;
+  reason: string;
+}
+
+/** Reads of job records. Every read is bounded. */
+export interface JobReader {
+  get(id: string): Promise<JobRecord | undefined>;
+  /** In the order of `ids`; those without a record are left out. */
+  getMany(ids: readonly string[]): Promise<JobRecord[]>;
+  list(query: JobQuery): Promise<JobPage>;
+  /** Newest first. */
+  decisions(id: string, limit: number): Promise<DecisionRecord[]>;
+  /** Oldest first. */
+  events(id: string): Promise<JobEventRow[]>;
+}
+
+/** Rows read at most for one page when filters leave many out; the page then ends early with a cursor. */
+const maxScanned = 2_000;
+
+export function createJobReader(redis: RedisClient, shards: number): JobReader {
+  const allShards = Array.from({ length: shards }, (_, shard) => shardKeys(shard));
+
+  async function get(id: string): Promise<JobRecord | undefined> {
+    return parseRecord(id, await redis.hgetallBuffer(jobKey(id, shards)));
+  }
+
+  async function getMany(ids: readonly string[]): Promise<JobRecord[]> {
+    const records = await Promise.all(ids.map(get)); // one pipeline: ioredis writes them in one go
+    return records.filter((record) => record !== undefined);
+  }
+
+  /** The index that leaves the fewest rows to be filtered out, in each shard. */
+  function indexOf(query: JobQuery): string[] {
+    const byUpdate = query.updatedAfterUs !== undefined || query.updatedBeforeUs !== undefined;
+    const { state, traceId, topic, tenant } = query;
+    if (traceId) return allShards.map((keys) => keys.trace(traceId));
+    if (state) return allShards.map((keys) => keys.state(state));
+    if (byUpdate) return allShards.flatMap((keys) => jobStates.map((name) => keys.state(name)));
+    if (topic) return allShards.map((keys) => keys.topic(topic));
+    if (tenant !== undefined) return allShards.map((keys) => keys.tenant(tenant));
+    return allShards.map((keys) => keys.recent);
+  }
+
+  /** A job whose trace id is its own id is in no trace index. */
+  async function rootOfTrace(query: JobQuery): Promise<JobRecord[]> {
+    if (!query.traceId || query.cursor) return [];
+    const root = await get(query.traceId);
+    return root && root.traceId === root.id && matches(root, query) ? [root] : [];
+  }
+
+  return {
+    get,
+    getMany,
+    async list(query) {
+      const keys = indexOf(query);
+      const scoreIsUpdate = !query.traceId && keys[0]?.includes("idx:state:") === true;
+      let cursor: Cursor | undefined = decodeCursor(query.cursor);
+      if (scoreIsUpdate && !cursor && query.updatedBeforeUs !== undefined) {
+        cursor = { score: query.updatedBeforeUs, id: "\uffff" };
+      }
+      const min = scoreIsUpdate ? query.updatedAfterUs : undefined;
+      const jobs = await rootOfTrace(query);
+      for (let scanned = 0; scanned < maxScanned; ) {
+        const limit = query.pageSize + 1;
+        const rows = await readIndex(redis, keys, { cursor, ...(min !== undefined && { min }), limit });
+        scanned += rows.length;
+        const records = new Map((await getMany(rows.map(({ id }) => id))).map((record) => [record.id, record]));
+        for (const row of rows) {
+          if (jobs.length >= query.pageSize) return { jobs, nextCursor: cursor ? encodeCursor(cursor) : "" };
+          cursor = row;
+          const record = records.get(row.id);
+          if (record && matches(record, query)) jobs.push(record);
+        }
+        if (rows.length < limit) return { jobs, nextCursor: "" };
+      }
+      return { jobs, nextCursor: cursor ? encodeCursor(cursor) : "" };
+    },
+    async decisions(id, limit) {
+      const key = jobKey(id, shards);
+      const [current, earlier] = await Promise.all([
+        redis.hmgetBuffer(key, "decision", "decided"),
+        redis.lrangeBuffer(`${key}:decisions`, -limit, -1),
+      ]);
+      const decisions: DecisionRecord[] = [];
+      const [bytes, decided] = current;
+      if (bytes && bytes.length > 0) decisions.push(parseDecision(bytes, Number(decided?.toString() ?? 0)));
+      for (const row of earlier.reverse()) {
+        const bar = row.indexOf("|");
+        decisions.push(parseDecision(row.subarray(bar + 1), Number(row.toString("utf8", 0, bar))));
+      }
+      return decisions.slice(0, limit);
+    },
+    async events(id) {
+      const rows = await redis.lrange(`${jobKey(id, shards)}:events`, 0, 999);
+      return rows.map(parseEvent).filter((event) => event !== undefined);
+    },
+  };
+}
+
+function matches(record: JobRecord, query: JobQuery): boolean {
+  return (
+    (query.tenant === undefined || record.tenant === query.tenant) &&
+    (!query.state || record.state === query.state) &&
+    (!query.topic || record.topic === query.topic) &&
+    (!query.team || record.request.env.team_id === query.team) &&
+    (!query.traceId || record.traceId === query.traceId) &&
+    (query.updatedAfterUs === undefined || record.updatedAt >= query.updatedAfterUs) &&
+    (query.updatedBeforeUs === undefined || record.updatedAt <= query.updatedBeforeUs)
+  );
+}
+
+function parseEvent(row: string): JobEventRow | undefined {
+  const [at, state, attempt, worker, ...reason] = row.split("|");
+  if (!state || !isJobState(state)) return undefined;
+  return { state, atUs: Number(at), attempt: Number(attempt), worker: worker ?? "", reason: reason.join("|") };
+}

@@ -1,0 +1,82 @@
+import { create, fromBinary } from "@bufbuild/protobuf";
+import { type JobRequest, JobRequestSchema } from "@cordum/proto/cordum/agent/v1/job_pb.js";
+import { type DecisionRecord, DecisionRecordSchema } from "@cordum/proto/cordum/v1/job_pb.js";
+import { isJobState, type JobStateName } from "./states.ts";
+
+/** A job as it is stored. */
+export interface JobRecord {
+  id: string;
+  state: JobStateName;
+  /** As it was submitted, before constraints. */
+  request: JobRequest;
+  tenant: string;
+  topic: string;
+  traceId: string;
+  priority: string;
+  /** Dispatches so far; fences results. */
+  attempt: number;
+  /** Dispatches that were given back unstarted. */
+  refunds: number;
+  worker: string;
+  pool: string;
+  /** Why it waits, for example `no_workers`. */
+  waiting: string;
+  /** Microseconds since the epoch. */
+  createdAt: number;
+  /** Microseconds since the epoch. */
+  updatedAt: number;
+  /** Milliseconds since the epoch. */
+  deadlineMs: number | undefined;
+  decision: DecisionRecord | undefined;
+  jobHash: string;
+  resultPtr: string;
+  artifactPtrs: string[];
+  errorCode: string;
+  errorMessage: string;
+  executionMs: number;
+  lastState: JobStateName | undefined;
+  /** The concurrency slot that the job holds, or empty. */
+  slot: string;
+}
+
+/** Reads the reply of HGETALL with Buffers. Undefined when there is no such job. */
+export function parseRecord(id: string, hash: Record<string, Buffer>): JobRecord | undefined {
+  const text = (field: string) => hash[field]?.toString() ?? "";
+  const number = (field: string) => Number(text(field) || 0);
+  const state = text("state");
+  if (!isJobState(state)) return undefined;
+  const lastState = text("last_state");
+  return {
+    id,
+    state,
+    request: hash.request ? fromBinary(JobRequestSchema, hash.request) : create(JobRequestSchema, { jobId: id }),
+    tenant: text("tenant"),
+    topic: text("topic"),
+    traceId: text("trace"),
+    priority: text("priority"),
+    attempt: number("attempt"),
+    refunds: number("refunds"),
+    worker: text("worker"),
+    pool: text("pool"),
+    waiting: text("waiting"),
+    createdAt: number("created"),
+    updatedAt: number("updated"),
+    deadlineMs: hash.deadline ? number("deadline") : undefined,
+    decision: hash.decision ? parseDecision(hash.decision, number("decided")) : undefined,
+    jobHash: text("job_hash"),
+    resultPtr: text("result_ptr"),
+    artifactPtrs: hash.artifacts ? (JSON.parse(text("artifacts")) as string[]) : [],
+    errorCode: text("error_code"),
+    errorMessage: text("error_message"),
+    executionMs: number("execution_ms"),
+    lastState: isJobState(lastState) ? lastState : undefined,
+    slot: text("slot"),
+  };
+}
+
+/** A stored decision with the time it was taken, microseconds since the epoch. */
+export function parseDecision(bytes: Uint8Array, decidedAt: number): DecisionRecord {
+  const record = fromBinary(DecisionRecordSchema, bytes);
+  record.checkedAt = BigInt(decidedAt);
+  return record;
+}

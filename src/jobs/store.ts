@@ -1,0 +1,176 @@
+import { Cluster } from "ioredis";
+import { loadScript, type RedisClient, runScript, shardOf } from "../redis/index.ts";
+import { createBatcher } from "./batcher.ts";
+import {
+  type BeatCommit,
+  beatArgs,
+  type Committed,
+  type DispatchCommit,
+  type Dispatched,
+  dispatchArgs,
+  type Exhausted,
+  type FinishCommit,
+  finishArgs,
+  type HoldCommit,
+  holdArgs,
+  type ParkCommit,
+  type Parked,
+  parkArgs,
+  publishedArgs,
+  type Refused,
+  toCommitted,
+  toDispatched,
+  toRefused,
+} from "./commits.ts";
+import { jobKey, shardKeys } from "./keys.ts";
+import { transitionsAsLua } from "./states.ts";
+
+const createScript = loadScript(new URL("./create.lua", import.meta.url));
+const commitScript = loadScript(new URL("./commit.lua", import.meta.url), { transitions: transitionsAsLua() });
+const sweepScript = loadScript(new URL("./sweep.lua", import.meta.url));
+
+/** A job to record. */
+export interface NewJob {
+  id: string;
+  /** Encoded JobRequest. */
+  request: Uint8Array;
+  /** Digest of `request`, see `digestOf`. */
+  digest: string;
+  tenant: string;
+  topic: string;
+  traceId: string;
+  priority: string;
+  /** What the client said, hashed; tells a replay from another job under the same idempotency key. */
+  fingerprint: string;
+  /** Milliseconds from now; 0 for none. */
+  deadlineMs: number;
+}
+
+export type CreateReply =
+  | { kind: "created"; atUs: number }
+  | { kind: "exists"; fingerprint: string; state: string; traceId: string; resultPtr: string };
+
+/** What is overdue in one shard. */
+export interface Overdue {
+  leases: { jobId: string; attempt: number; worker: string }[];
+  deadlines: string[];
+  pending: string[];
+  unpublished: string[];
+  scheduled: string[];
+  /** Where to go on reading SCHEDULED; "0" starts again. */
+  nextScheduledUs: string;
+}
+
+export interface SweepOptions {
+  limit: number;
+  pendingAfterMs: number;
+  publishAfterMs: number;
+  scheduledFromUs: string;
+}
+
+/** Writes to job records. Each method is one compare-and-set; many calls share one round trip to Redis. */
+export interface JobStore {
+  readonly shards: number;
+  create(job: NewJob): Promise<CreateReply>;
+  dispatch(commit: DispatchCommit): Promise<Dispatched | Refused>;
+  /** As `dispatch`, and answers with what the record holds. */
+  dispatchParked(commit: DispatchCommit): Promise<Dispatched | Refused>;
+  finish(commit: FinishCommit): Promise<Committed | Refused>;
+  park(commit: ParkCommit): Promise<Parked | Exhausted | Refused>;
+  /** As `park`, and answers with the stored request. */
+  parkStored(commit: ParkCommit): Promise<Parked | Exhausted | Refused>;
+  hold(commit: HoldCommit): Promise<Committed | Refused>;
+  beat(commit: BeatCommit): Promise<Committed | Refused>;
+  /** The end of this job is published; the outbox may forget it. */
+  published(jobId: string): Promise<void>;
+  sweep(shard: number, options: SweepOptions): Promise<Overdue>;
+}
+
+export interface JobStoreOptions {
+  shards: number;
+  /** How long the record of an ended job is kept. */
+  keepMs: number;
+}
+
+export function createJobStore(redis: RedisClient, { shards, keepMs }: JobStoreOptions): JobStore {
+  const isCluster = redis instanceof Cluster;
+  const creates = createBatcher(redis, { script: createScript, head: [keepMs], isCluster });
+  const commits = createBatcher(redis, { script: commitScript, isCluster });
+  const binaryCommits = createBatcher(redis, { script: commitScript, isCluster, binary: true });
+  const key = (id: string) => jobKey(id, shards);
+  let created = 0;
+
+  async function park(commit: ParkCommit, wantsStored: boolean): Promise<Parked | Exhausted | Refused> {
+    const batcher = wantsStored ? binaryCommits : commits;
+    const reply = await batcher.run(key(commit.jobId), parkArgs(commit, wantsStored, keepMs));
+    if (Number(reply[0]) === 0) return toRefused(reply);
+    if (Number(reply[0]) === 2) return { ...toCommitted(reply), kind: "exhausted" };
+    const [request, decision] = [reply[10], reply[11]];
+    if (!Buffer.isBuffer(request) || !Buffer.isBuffer(decision)) return toCommitted(reply);
+    return { ...toCommitted(reply), request, decision };
+  }
+
+  return {
+    shards,
+    async create(job) {
+      const trim = created++ % 64 === 0 ? 1 : 0; // often enough to keep indexes short, seldom enough to cost nothing
+      const hasTraceIndex = job.traceId !== job.id ? 1 : 0;
+      const args = [job.id, job.request, job.digest, job.tenant, job.topic, job.traceId, hasTraceIndex, job.priority];
+      const reply = await creates.run(key(job.id), [...args, job.fingerprint, job.deadlineMs, trim]);
+      if (Number(reply[0]) === 1) return { kind: "created", atUs: Number(reply[1]) };
+      const [fingerprint = "", state = "", traceId = "", resultPtr = ""] = reply.slice(1).map(String);
+      return { kind: "exists", fingerprint, state, traceId, resultPtr };
+    },
+    async dispatch(commit) {
+      const reply = await commits.run(key(commit.jobId), dispatchArgs(commit, false));
+      return Number(reply[0]) === 1 ? toDispatched(reply) : toRefused(reply);
+    },
+    async dispatchParked(commit) {
+      const reply = await binaryCommits.run(key(commit.jobId), dispatchArgs(commit, true));
+      return Number(reply[0]) === 1 ? toDispatched(reply) : toRefused(reply);
+    },
+    async finish(commit) {
+      const reply = await commits.run(key(commit.jobId), finishArgs(commit, keepMs));
+      return Number(reply[0]) === 1 ? toCommitted(reply) : toRefused(reply);
+    },
+    park: (commit) => park(commit, false),
+    parkStored: (commit) => park(commit, true),
+    async hold(commit) {
+      const reply = await commits.run(key(commit.jobId), holdArgs(commit));
+      return Number(reply[0]) === 1 ? toCommitted(reply) : toRefused(reply);
+    },
+    async beat(commit) {
+      const reply = await commits.run(key(commit.jobId), beatArgs(commit));
+      return Number(reply[0]) === 1 ? toCommitted(reply) : toRefused(reply);
+    },
+    async published(jobId) {
+      await commits.run(key(jobId), publishedArgs(jobId));
+    },
+    async sweep(shard, { limit, pendingAfterMs, publishAfterMs, scheduledFromUs }) {
+      const args = [limit, pendingAfterMs, publishAfterMs, keepMs, scheduledFromUs];
+      const reply = await runScript(redis, sweepScript, [shardKeys(shard).sweeper], args);
+      const [leases, deadlines, pending, unpublished, scheduled, nextScheduledUs] = reply as [
+        string[],
+        string[],
+        string[],
+        string[],
+        string[],
+        string,
+      ];
+      return { leases: toLeases(leases), deadlines, pending, unpublished, scheduled, nextScheduledUs };
+    },
+  };
+}
+
+function toLeases(flat: string[]): Overdue["leases"] {
+  const leases: Overdue["leases"] = [];
+  for (let at = 0; at < flat.length; at += 3) {
+    leases.push({ jobId: flat[at] ?? "", attempt: Number(flat[at + 1]), worker: flat[at + 2] ?? "" });
+  }
+  return leases;
+}
+
+/** The shard of a job id, for callers that group by it. */
+export function shardOfJob(jobId: string, shards: number): number {
+  return shardOf(jobId, shards);
+}

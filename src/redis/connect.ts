@@ -1,0 +1,107 @@
+import { Cluster, Redis, type RedisOptions } from "ioredis";
+
+/** One Redis, Sentinel or Cluster connection; commands are the same on all. */
+export type RedisClient = Redis | Cluster;
+
+type Options = Omit<RedisOptions, "replyMapping">;
+
+export interface RedisConnectOptions {
+  /** `redis://[user:password@]host:port[/db]` or `rediss://...`. */
+  url: string;
+  /** `host:port` of Redis Cluster nodes. When given, `url` only supplies the credentials. */
+  clusterAddresses?: string[];
+  /** Sentinel nodes and the name of the primary they watch. */
+  sentinel?: { addresses: string[]; name: string };
+  tls?: { ca?: string; cert?: string; key?: string; serverName?: string; insecure?: boolean };
+  /** Shown by `CLIENT LIST`. */
+  name?: string;
+  /** Called for each connection error; the client keeps reconnecting. */
+  onError?: (error: Error) => void;
+}
+
+/**
+ * Opens a connection and waits until the server answers.
+ * A command issued while the connection is lost waits for it, about 1.5 s, then fails; so does one whose reply was lost.
+ * @throws Error when the first connection cannot be made within 10 s
+ */
+export async function openRedis(options: RedisConnectOptions): Promise<RedisClient> {
+  const client = createClient(options);
+  client.on("error", (error: Error) => options.onError?.(error));
+  try {
+    await withDeadline(client.connect(), 10_000, `redis at ${redactUrl(options.url)} did not answer within 10 s`);
+  } catch (error) {
+    client.disconnect();
+    throw error;
+  }
+  return client;
+}
+
+function createClient(options: RedisConnectOptions): RedisClient {
+  const common: Options = {
+    lazyConnect: true,
+    protocol: 2,
+    autoResendUnfulfilledCommands: false, // a command that may have run must not be run again behind our back
+    maxRetriesPerRequest: 5, // a command that found no connection fails after about 1.5 s
+    connectTimeout: 5_000,
+    keepAlive: 15_000,
+    retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 2_000),
+  };
+  if (options.name) common.connectionName = options.name;
+  if (options.tls) common.tls = toTlsOptions(options.tls);
+  const url = new URL(options.url);
+  if (url.protocol !== "redis:" && url.protocol !== "rediss:") {
+    throw new Error(`redis url must start with redis:// or rediss://, got ${url.protocol}//`);
+  }
+  const credentials: Options = {};
+  if (url.username) credentials.username = decodeURIComponent(url.username);
+  if (url.password) credentials.password = decodeURIComponent(url.password);
+  if (options.clusterAddresses?.length) {
+    const clusterOptions = { lazyConnect: true, redisOptions: { ...common, ...credentials } };
+    return new Cluster(
+      options.clusterAddresses.map(toNode),
+      clusterOptions as ConstructorParameters<typeof Cluster>[1],
+    );
+  }
+  if (options.sentinel) {
+    const sentinels = options.sentinel.addresses.map(toNode);
+    return new Redis({ ...common, ...credentials, sentinels, name: options.sentinel.name });
+  }
+  return new Redis(options.url, common);
+}
+
+function toTlsOptions(tls: NonNullable<RedisConnectOptions["tls"]>): NonNullable<RedisOptions["tls"]> {
+  const { ca, cert, key, serverName, insecure } = tls;
+  return {
+    minVersion: "TLSv1.2",
+    rejectUnauthorized: !insecure,
+    ...(ca && { ca }),
+    ...(cert && { cert }),
+    ...(key && { key }),
+    ...(serverName && { servername: serverName }),
+  };
+}
+
+function toNode(address: string): { host: string; port: number } {
+  const at = address.lastIndexOf(":");
+  const port = Number(address.slice(at + 1));
+  if (at < 1 || !Number.isInteger(port)) throw new Error(`redis address must be host:port, got ${address}`);
+  return { host: address.slice(0, at), port };
+}
+
+/** The address without credentials, fit for logs. */
+export function redactUrl(url: string): string {
+  try {
+    const { protocol, host, pathname } = new URL(url);
+    return `${protocol}//${host}${pathname === "/" ? "" : pathname}`;
+  } catch {
+    return "(unreadable url)";
+  }
+}
+
+async function withDeadline<T>(work: Promise<T>, ms: number, message: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(message)), ms);
+  });
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
+}

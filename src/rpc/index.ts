@@ -1,0 +1,21 @@
+export { type Authenticator, type Caller, type CredentialCarrier, callerKey } from "./caller.ts";
+export { toConnectError } from "./errors.ts";
+export {
+  createHealthRegistry,
+  type HealthCheck,
+  type HealthCheckOptions,
+  type HealthRegistry,
+  type HealthReport,
+} from "./health.ts";
+export { answerHealth } from "./health-http.ts";
+export type {
+  CorsOptions,
+  RateLimitOptions,
+  RpcServer,
+  RpcServerOptions,
+  StreamSocket,
+  TlsOptions,
+  UpgradeRequest,
+  WebSocketOptions,
+} from "./options.ts";
+export { createRpcServer } from "./server.ts";

@@ -1,0 +1,72 @@
+import type { DescMessage, Message } from "@bufbuild/protobuf";
+import { pathToString } from "@bufbuild/protobuf/reflect";
+import { createValidator, type Violation } from "@bufbuild/protovalidate";
+import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
+import type { Logger } from "pino";
+import { DomainError } from "../errors/index.ts";
+import { callKey } from "./call.ts";
+import { isAbort, isInternal, toConnectError } from "./errors.ts";
+import { mapMessages } from "./map-messages.ts";
+
+/** Of a thousand wrong items the first few tell the story. */
+const maxViolations = 20;
+
+/**
+ * Turns what handlers throw into what callers may see, also while a stream is read. Failures of ours are logged here,
+ * once, with their cause.
+ */
+export function mapErrors(log: Logger): Interceptor {
+  return (next) => async (request) => {
+    const { contextValues, signal } = request;
+    const fail = (reason: unknown): never => {
+      const call = contextValues.get(callKey);
+      const error = isAbort(reason) && signal.reason instanceof ConnectError ? signal.reason : toConnectError(reason);
+      if (isInternal(error)) {
+        log.error({ err: error.cause ?? error, route: call.route, request_id: call.requestId }, "call failed");
+      }
+      call.code = error.code;
+      throw error;
+    };
+    // A handler may end its stream quietly when told to stop; the client must not take that for the stream's own end.
+    const atEnd = (): void => {
+      const { reason } = signal;
+      if (signal.aborted && reason instanceof ConnectError && reason.code === Code.Unavailable) fail(reason);
+    };
+    try {
+      const response = await next(request);
+      if (!response.stream) return response;
+      return { ...response, message: mapMessages(response.message, { fail, atEnd }) };
+    } catch (reason) {
+      return fail(reason);
+    }
+  };
+}
+
+/** Checks request messages against the rules in their proto files. */
+export function validate(): Interceptor {
+  const validator = createValidator();
+
+  function check(schema: DescMessage, message: Message): void {
+    const { kind, violations, error } = validator.validate(schema, message);
+    if (kind === "invalid") throw violationsError(violations);
+    if (kind === "error") throw error;
+  }
+
+  return (next) => (request) => {
+    const { input } = request.method;
+    if (request.stream) {
+      return next({ ...request, message: mapMessages(request.message, { each: (message) => check(input, message) }) });
+    }
+    check(input, request.message);
+    return next(request);
+  };
+}
+
+function violationsError(violations: readonly Violation[]): DomainError {
+  const fields = violations
+    .slice(0, maxViolations)
+    .map(({ field, message }) => ({ field: pathToString(field), description: message }));
+  const more = violations.length > maxViolations ? `; and ${violations.length - maxViolations} more` : "";
+  const message = fields.map(({ field, description }) => (field ? `${field}: ${description}` : description)).join("; ");
+  return new DomainError("invalid_argument", message + more, { fields, reason: "invalid_request" });
+}

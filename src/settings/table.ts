@@ -1,0 +1,298 @@
+import { address, duration, flag, integer, list, oneOf, seconds, text, unquotedText, url } from "./kinds.ts";
+import { optional, variable } from "./variable.ts";
+
+const second = 1000;
+const minute = 60 * second;
+const hour = 60 * minute;
+const day = 24 * hour;
+
+const anyDuration = { min: 1, max: 365 * day };
+const keepFor = { min: second, max: 3650 * day };
+
+/** Files and options of a TLS client; the same five for every server that we connect to. */
+function tlsClient(prefix: string, server: string) {
+  return {
+    caFile: optional(`${prefix}_TLS_CA`, text, `PEM file of the authorities that sign ${server}'s certificate.`),
+    certFile: optional(`${prefix}_TLS_CERT`, text, `PEM file of our client certificate. Needs \`${prefix}_TLS_KEY\`.`),
+    keyFile: optional(`${prefix}_TLS_KEY`, text, `PEM file of its private key. Needs \`${prefix}_TLS_CERT\`.`),
+    serverName: optional(`${prefix}_TLS_SERVER_NAME`, text, `Name to expect in ${server}'s certificate.`),
+    insecure: variable(
+      `${prefix}_TLS_INSECURE`,
+      flag,
+      false,
+      `Do not verify ${server}'s certificate. Never in production.`,
+    ),
+  };
+}
+
+/** Every setting of the product, by chapter. The names of the keys are the names in the code. */
+export const table = {
+  process: {
+    logLevel: variable(
+      "LOG_LEVEL",
+      oneOf(["trace", "debug", "info", "warn", "error", "fatal", "silent"]),
+      "info",
+      "The least severe level that is logged.",
+    ),
+    logFormat: variable("CORDUM_LOG_FORMAT", oneOf(["json", "text"]), "json", "One JSON object per line, or text."),
+    otlpEndpoint: optional(
+      "OTEL_EXPORTER_OTLP_ENDPOINT",
+      url(["http", "https"]),
+      "Base URL of an OpenTelemetry collector (OTLP over HTTP). Unset: no span is recorded.",
+    ),
+    shutdownGraceMs: variable(
+      "SHUTDOWN_GRACE",
+      duration({ min: 0, max: hour }),
+      20 * second,
+      "How long a stopping process may finish the work in flight before it is abandoned.",
+    ),
+  },
+  nats: {
+    url: variable(
+      "NATS_URL",
+      url(["nats", "tls", "ws", "wss"], { many: true }),
+      "nats://localhost:4222",
+      "The NATS cluster. Credentials may stand in the URL. Unset in `cordum dev`: a private server is started.",
+      { secret: true },
+    ),
+    tls: tlsClient("NATS", "the NATS server"),
+    replicas: variable("NATS_JS_REPLICAS", integer({ min: 1, max: 5 }), 1, "Copies of each JetStream stream."),
+    maxAgeMs: variable(
+      "NATS_JS_MAX_AGE",
+      duration(keepFor),
+      7 * day,
+      "How long a message may stay in a stream. Nothing is lost with it: Redis is the system of record.",
+    ),
+  },
+  redis: {
+    url: variable(
+      "REDIS_URL",
+      url(["redis", "rediss", "unix"]),
+      "redis://localhost:6379",
+      "Redis or Valkey, one server. Credentials may stand in the URL. Unset in `cordum dev`: a private server is started.",
+      { secret: true },
+    ),
+    clusterAddresses: variable(
+      "REDIS_CLUSTER_ADDRESSES",
+      list,
+      [],
+      "`host:port` of some nodes of a Redis Cluster. Set: used in place of `REDIS_URL`, which still gives the credentials.",
+    ),
+    sentinelAddresses: variable(
+      "REDIS_SENTINEL_ADDRESSES",
+      list,
+      [],
+      "`host:port` of the Sentinels. Set: they say where the primary is.",
+    ),
+    sentinelMaster: variable(
+      "REDIS_SENTINEL_MASTER",
+      text,
+      "mymaster",
+      "Name of the primary that the Sentinels watch.",
+    ),
+    sentinelPassword: optional("REDIS_SENTINEL_PASSWORD", text, "Password of the Sentinels themselves.", {
+      secret: true,
+    }),
+    tls: tlsClient("REDIS", "the Redis server"),
+  },
+  store: {
+    shards: variable(
+      "STATE_SHARDS",
+      integer({ min: 1, max: 100 }),
+      16,
+      "Partitions of the job and run state. Fixed at the first start against a Redis, verified at every later one.",
+    ),
+    jobTtlMs: variable("JOB_META_TTL", duration(keepFor), 7 * day, "How long the record of a finished job is kept.", {
+      aliases: [{ name: "JOB_META_TTL_SECONDS", kind: seconds(keepFor) }],
+    }),
+    dataTtlMs: variable("REDIS_DATA_TTL", duration(keepFor), day, "How long inputs and outputs of jobs are kept.", {
+      aliases: [{ name: "REDIS_DATA_TTL_SECONDS", kind: seconds(keepFor) }],
+    }),
+    artifactTtl: {
+      shortMs: variable("ARTIFACT_TTL_SHORT", duration(keepFor), day, "Retention class `short` of artifacts."),
+      standardMs: variable("ARTIFACT_TTL_STANDARD", duration(keepFor), 7 * day, "Retention class `standard`."),
+      auditMs: variable("ARTIFACT_TTL_AUDIT", duration(keepFor), 30 * day, "Retention class `audit`."),
+    },
+  },
+  gateway: {
+    addr: variable("GATEWAY_HTTP_ADDR", address, { host: "", port: 8081 }, "The one port of every API."),
+    metricsAddr: variable(
+      "GATEWAY_METRICS_ADDR",
+      address,
+      { host: "", port: 9092 },
+      "`/metrics`, `/healthz` and `/readyz` of the gateway.",
+    ),
+    tls: {
+      certFile: optional("GRPC_TLS_CERT", text, "PEM file of the gateway's certificate. Needs `GRPC_TLS_KEY`."),
+      keyFile: optional("GRPC_TLS_KEY", text, "PEM file of its private key. Set: the port speaks TLS only."),
+    },
+    allowedOrigins: optional(
+      "CORDUM_ALLOWED_ORIGINS",
+      list,
+      "Origins of web pages that may call the API; `*` for all. Unset: localhost and the gateway's own host.",
+      { aliases: ["CORDUM_CORS_ALLOW_ORIGINS", "CORS_ALLOW_ORIGINS"] },
+    ),
+    rateLimitRps: variable(
+      "API_RATE_LIMIT_RPS",
+      integer({ min: 1, max: 10_000_000 }),
+      50,
+      "Requests per second that one caller may make on average.",
+    ),
+    rateLimitBurst: variable(
+      "API_RATE_LIMIT_BURST",
+      integer({ min: 1, max: 10_000_000 }),
+      100,
+      "Requests that one caller may make at once.",
+    ),
+  },
+  auth: {
+    apiKeys: optional(
+      "CORDUM_API_KEYS",
+      text,
+      'Keys: `key1,key2`, or `tenant:key[:role[:principal]]` separated by commas, or JSON such as `[{"key":"k","tenant":"t","role":"admin"}]`.',
+      { secret: true },
+    ),
+    apiKey: optional("CORDUM_SUPER_SECRET_API_TOKEN", unquotedText, "One more key, with every right in `TENANT_ID`.", {
+      aliases: ["CORDUM_API_KEY", "API_KEY"],
+      secret: true,
+    }),
+    insecureNoAuth: variable(
+      "CORDUM_INSECURE_NO_AUTH",
+      flag,
+      false,
+      "Start without any key and let everybody in. Without it, a gateway that has no key refuses to start.",
+    ),
+    tenantId: variable("TENANT_ID", text, "default", "The tenant of requests and keys that name none."),
+  },
+  policy: {
+    path: variable("SAFETY_POLICY_PATH", text, "config/safety.yaml", "The policy document, YAML or JSON."),
+    url: optional("SAFETY_POLICY_URL", text, "Where to fetch it instead: http(s), or a file's path.", { secret: true }),
+    reloadIntervalMs: variable(
+      "SAFETY_POLICY_RELOAD_INTERVAL",
+      duration({ min: 100, max: day }),
+      30 * second,
+      "How often the source is read again.",
+    ),
+  },
+  safetyKernel: {
+    addr: variable(
+      "SAFETY_KERNEL_ADDR",
+      address,
+      { host: "", port: 50_051 },
+      "Where the safety kernel listens (gRPC).",
+    ),
+    metricsAddr: variable(
+      "SAFETY_KERNEL_METRICS_ADDR",
+      address,
+      { host: "", port: 9091 },
+      "`/metrics`, `/healthz` and `/readyz` of the kernel.",
+    ),
+    url: optional(
+      "SAFETY_KERNEL_URL",
+      url(["http", "https"]),
+      "The kernel that schedulers and gateways ask, for example `http://safety-kernel:50051`. Unset: they evaluate the policy themselves.",
+    ),
+    tls: {
+      caFile: optional(
+        "SAFETY_KERNEL_TLS_CA",
+        text,
+        "PEM file of the authorities that sign the kernel's certificate (clients).",
+      ),
+      certFile: optional(
+        "SAFETY_KERNEL_TLS_CERT",
+        text,
+        "PEM file of the kernel's certificate. Needs `SAFETY_KERNEL_TLS_KEY`.",
+      ),
+      keyFile: optional("SAFETY_KERNEL_TLS_KEY", text, "PEM file of its private key. Set: the kernel speaks TLS only."),
+    },
+  },
+  scheduler: {
+    metricsAddr: variable(
+      "SCHEDULER_METRICS_ADDR",
+      address,
+      { host: "", port: 9090 },
+      "`/metrics`, `/healthz` and `/readyz` of the scheduler.",
+    ),
+    poolConfigPath: variable("POOL_CONFIG_PATH", text, "config/pools.yaml", "Topics and the pools that serve them."),
+    timeoutConfigPath: variable("TIMEOUT_CONFIG_PATH", text, "config/timeouts.yaml", "Timeouts and retries per topic."),
+    configReloadIntervalMs: variable(
+      "SCHEDULER_CONFIG_RELOAD_INTERVAL",
+      duration({ min: 100, max: day }),
+      30 * second,
+      "How often both files are read again.",
+    ),
+    acceptTimeoutMs: variable(
+      "DISPATCH_ACCEPT_TIMEOUT",
+      duration({ min: 10, max: minute }),
+      second,
+      "How long a worker may take to accept a job. Longer: a stalled worker delays its jobs more.",
+    ),
+    leaseMs: variable(
+      "JOB_LEASE",
+      duration({ min: second, max: day }),
+      30 * second,
+      "How long a job stays with a worker that no longer names it. Shorter: jobs of dead workers restart sooner.",
+    ),
+    maxRetries: variable(
+      "JOB_MAX_RETRIES",
+      integer({ min: 0, max: 100 }),
+      3,
+      "Further attempts of a job whose worker was lost, where neither policy nor topic says otherwise.",
+    ),
+    scheduleTimeoutMs: variable(
+      "SCHEDULE_TIMEOUT",
+      duration(anyDuration),
+      hour,
+      "How long a job may wait for a free worker before it ends TIMEOUT.",
+    ),
+    workerTtlMs: variable(
+      "WORKER_TTL",
+      duration({ min: second, max: day }),
+      30 * second,
+      "A worker is forgotten this long after its last heartbeat.",
+    ),
+    workerSnapshotIntervalMs: variable(
+      "WORKER_SNAPSHOT_INTERVAL",
+      duration({ min: 100, max: hour }),
+      5 * second,
+      "How often the list of workers is written to Redis.",
+    ),
+    sweepIntervalMs: variable(
+      "SWEEP_INTERVAL",
+      duration({ min: 10, max: hour }),
+      second,
+      "How often overdue leases, deadlines and unpublished messages are looked for.",
+    ),
+    pendingReplayAfterMs: variable(
+      "PENDING_REPLAY_AFTER",
+      duration({ min: 100, max: day }),
+      10 * second,
+      "A submitted job that nobody admitted for this long is published again.",
+    ),
+  },
+  signatures: {
+    mode: variable(
+      "CORDUM_SIGNATURES",
+      oneOf(["off", "verify", "required"]),
+      "off",
+      "Packets on the bus: `verify` refuses wrong signatures, `required` also refuses missing ones.",
+    ),
+    privateKeyFile: optional(
+      "CORDUM_SIGNATURE_KEY",
+      text,
+      "PKCS#8 PEM file of our private key, ECDSA P-256 or Ed25519. Set: packets that we send are signed.",
+    ),
+    publicKeysDir: optional(
+      "CORDUM_SIGNATURE_PUBLIC_KEYS",
+      text,
+      "Folder with one SPKI PEM file per sender, `<sender id, percent-encoded>.pem`.",
+    ),
+  },
+};
+
+/** Variables of earlier versions, and what became of each. */
+export const retired: Readonly<Record<string, string>> = {
+  NATS_USE_JETSTREAM: "JetStream is always used",
+  NATS_JS_ACK_WAIT: "a job that must wait is parked in Redis, so no message stays unacknowledged for long",
+  GATEWAY_GRPC_ADDR: "gRPC is served on GATEWAY_HTTP_ADDR, with everything else",
+};

@@ -1,0 +1,1 @@
+export { openWorkerRegistry, type RegistryOptions, toWorkerInfo, type WorkerInfo, type WorkerRegistry } from "./registry.ts";
