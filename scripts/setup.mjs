@@ -20,13 +20,18 @@ export function node24() {
 }
 
 /**
+ * Dependencies and servers; the build is a step of its own, `node scripts/build.ts`.
  * @param {{ servers: ("nats" | "redis")[] }} options - the servers that will be started
  */
 export async function setup({ servers }) {
   checkNode();
   await installDependencies();
-  await installServers(servers);
-  await run(node24(), ["scripts/build.ts"]);
+  if (servers.length > 0) await installServers(servers);
+}
+
+/** Compiles what has changed. */
+export function build() {
+  return run(node24(), ["scripts/build.ts"]);
 }
 
 function checkNode() {
@@ -148,4 +153,9 @@ export async function main(work) {
   }
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await main(() => setup({ servers: ["nats", "redis"] }));
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await main(async () => {
+    await setup({ servers: ["nats", "redis"] });
+    await build();
+  });
+}

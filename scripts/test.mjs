@@ -14,7 +14,7 @@ const reports = mkdtempSync(join(tmpdir(), "cordum-test-report-"));
 const steps = [
   ["format and lint", ["biome", "check", "."]],
   ["types", ["tsc", "--noEmit"]],
-  ["dependency rules", ["depcruise", "--config", ".dependency-cruiser.mjs", "src", "sdk/src", "cli/src"]],
+  ["dependency rules", ["node", "scripts/check-imports.ts"]],
   ["unused code", ["knip"]],
   [
     "protos",
@@ -23,6 +23,7 @@ const steps = [
     ["buf", "format", "--diff", "--exit-code", "proto"],
   ],
   ["generated code is current", ["node", "scripts/check-generated.ts"]],
+  ["build", ["node", "scripts/build.ts"]],
   ["unit and integration tests", vitest("unit", "--exclude", "test/{e2e,chaos,package}/**")],
   ["end-to-end tests", vitest("e2e", "--no-file-parallelism", "--passWithNoTests", "test/e2e", "test/chaos")],
   ["packages", vitest("package", "test/package")],
@@ -58,10 +59,10 @@ function runStep(name, commands) {
   return { name, ok, seconds: (Date.now() - startMs) / 1000 };
 }
 
-/** Node 24 and the local tools first; nothing that points tests at a platform which happens to run here. */
+/** Node 24 and the local tools first, servers found; nothing that points tests at a platform which happens to run here. */
 function testEnv() {
   const { PATH, NATS_URL, REDIS_URL, CORDUM_API_KEY, CORDUM_API_KEYS, CORDUM_GATEWAY, ...env } = process.env;
-  const folders = [dirname(node24()), join(root, "node_modules/.bin"), PATH ?? ""];
+  const folders = [dirname(node24()), join(root, "node_modules/.bin"), PATH ?? "", "/usr/sbin", "/usr/local/sbin"];
   return { ...env, PATH: folders.join(delimiter) };
 }
 

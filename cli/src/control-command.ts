@@ -1,13 +1,16 @@
 import { stripVTControlCharacters } from "node:util";
+import type { JsonValue } from "@bufbuild/protobuf";
 import type { CallOptions } from "@connectrpc/connect";
 import { Args, Command, Flags } from "@oclif/core";
 import type { Input, ParserOutput } from "@oclif/core/interfaces";
 import { modernizeFlags } from "./lib/argv.ts";
-import { CliError, usageError } from "./lib/cli-error.ts";
+import { type CliError, usageError } from "./lib/cli-error.ts";
 import { type Clients, findLocalGateway, openClients } from "./lib/connect.ts";
 import { parseDurationMs } from "./lib/duration.ts";
 import type { ExitCode } from "./lib/exit-codes.ts";
 import { type Gateway, resolveGateway } from "./lib/gateway.ts";
+import { type Page, type PageRequest, readPages } from "./lib/pages.ts";
+import { type Column, createTable } from "./lib/text.ts";
 
 const defaultCallTimeoutMs = 15_000;
 
@@ -26,6 +29,13 @@ export const listFlags = {
 
 /** The positional argument that names a job. */
 export const jobIdArg = Args.string({ description: "Id of the job.", required: true, ignoreStdin: true });
+
+/** How the items of a list are read and shown. */
+interface ListView<Item> {
+  read: (request: PageRequest) => Promise<Page<Item>>;
+  columns: readonly Column<Item>[];
+  toJson: (item: Item) => JsonValue;
+}
 
 interface GlobalFlags {
   gateway?: string | undefined;
@@ -114,9 +124,20 @@ export abstract class ControlCommand extends Command {
     this.#write(process.stderr, line);
   }
 
-  /** Says on stderr how to go on where a list was cut. */
-  protected noteNextPage(nextCursor: string): void {
-    if (nextCursor !== "") this.note(`there are more: --cursor ${nextCursor}, or --all`);
+  /** Prints a list page by page, and says on stderr how to go on where it was cut. Answers with what `--json` prints. */
+  protected async printPages<Item>(
+    { limit, cursor, all }: { limit: number; cursor?: string | undefined; all?: boolean },
+    { read, columns, toJson }: ListView<Item>,
+  ): Promise<JsonValue> {
+    const table = createTable(columns);
+    const shown = { items: [] as JsonValue[], next_cursor: "" };
+    for await (const { items, nextCursor } of readPages(read, { limit: all ? 0 : limit, cursor })) {
+      this.print(table(items));
+      if (this.jsonEnabled()) shown.items.push(...items.map(toJson));
+      shown.next_cursor = nextCursor;
+    }
+    if (shown.next_cursor !== "") this.note(`there are more: --cursor ${shown.next_cursor}, or --all`);
+    return shown;
   }
 
   #write(stream: NodeJS.WriteStream, lines: string | readonly string[]): void {
@@ -161,7 +182,6 @@ export abstract class ControlCommand extends Command {
 
 /** oclif's multi-line complaint about flags and arguments, as one line in our words. */
 function problemOf(reason: unknown): string {
-  if (reason instanceof CliError) return reason.message;
   const text = stripVTControlCharacters(reason instanceof Error ? reason.message : String(reason))
     .replace(/See more help with --help/g, "")
     .replace(/^Parsing (--\S+)\s+/, "$1: ")

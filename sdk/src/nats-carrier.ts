@@ -74,7 +74,6 @@ export class NatsCarrier implements WorkerCarrier {
 
   async open(listener: CarrierListener): Promise<void> {
     const [nats] = await Promise.all([this.#connect(), this.#payloads.open()]);
-    this.#nats = nats;
     const { workerId } = this.#options.worker;
     nats.subscribe(`${this.#inbox}.*`, { callback: (_, message) => this.#acknowledged(message) });
     nats.subscribe(subjects.cancel, { callback: (_, message) => this.#cancelled(message, listener, false) });
@@ -138,7 +137,10 @@ export class NatsCarrier implements WorkerCarrier {
     const options = { ...toNatsOptions(natsUrl), name: `cordum-sdk ${worker.workerId}`, ...reconnectForever, ...nats };
     for (let complained = false; ; complained = true) {
       try {
-        return await connect(options);
+        this.#nats = await connect(options);
+        if (this.#stop.signal.aborted) await this.#nats.close();
+        this.#stop.signal.throwIfAborted();
+        return this.#nats;
       } catch (err) {
         if (err instanceof errors.AuthorizationError) throw err;
         this.#stop.signal.throwIfAborted();

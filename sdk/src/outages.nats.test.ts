@@ -10,17 +10,18 @@ const silent: WorkerLog = { debug: () => {}, info: () => {}, warn: () => {}, err
 let nats: TestServer;
 let redis: TestServer;
 let scheduler: FakeScheduler;
-let worker: Worker | undefined;
+let current: Worker | undefined;
 
 function newWorker(run: RunFunction): Worker {
   const connection = { natsUrl: nats.url, redisUrl: redis.url };
-  worker = createWorker({
+  const worker = createWorker({
     pool: "hello",
     handlers: { "job.hello": run },
     connection,
     log: silent,
     handleSignals: false,
   });
+  current = worker;
   return worker;
 }
 
@@ -40,7 +41,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  await worker?.drain(0);
+  await current?.drain(0);
   await scheduler?.close();
   await Promise.all([nats?.remove(), redis?.remove()]);
 });
@@ -49,11 +50,9 @@ describe("a worker during an outage", () => {
   it("keeps a job through a restart of NATS, reports it, announces itself and takes the next", async () => {
     scheduler = await FakeScheduler.open({ natsUrl: nats.url, redisUrl: redis.url });
     let finish = () => {};
-    const { id, start } = bound(
-      newWorker(({ job }) => (job.jobId === "long" ? new Promise<void>((r) => (finish = r)) : 1)),
-    );
-    await start();
-    await scheduler.dispatch(id, { jobId: "long" });
+    const worker = newWorker(({ job }) => (job.jobId === "long" ? new Promise<void>((r) => (finish = r)) : 1));
+    await worker.start();
+    await scheduler.dispatch(worker.id, { jobId: "long" });
     await sleep(30);
 
     await nats.stop();
@@ -65,16 +64,16 @@ describe("a worker during an outage", () => {
     await scheduler.consume();
 
     expect((await scheduler.resultOf("long")).result.status).toBe(JobStatus.SUCCEEDED);
-    expect(await dispatchWhenBack(id, "next")).toBe("accepted");
+    expect(await dispatchWhenBack(worker.id, "next")).toBe("accepted");
     expect((await scheduler.resultOf("next")).result.status).toBe(JobStatus.SUCCEEDED);
   });
 
   it("holds a result until the stream that takes it exists", async () => {
     scheduler = await FakeScheduler.open({ natsUrl: nats.url, redisUrl: redis.url }, { stream: false });
-    const { id, start } = bound(newWorker(() => 1));
-    await start();
+    const worker = newWorker(() => 1);
+    await worker.start();
 
-    await scheduler.dispatch(id, { jobId: "early" });
+    await scheduler.dispatch(worker.id, { jobId: "early" });
     await sleep(300);
     await scheduler.createStream();
 
@@ -83,11 +82,11 @@ describe("a worker during an outage", () => {
 
   it("delivers every result when the stream is deleted and made anew in between", async () => {
     scheduler = await FakeScheduler.open({ natsUrl: nats.url, redisUrl: redis.url });
-    const { id, start } = bound(newWorker(() => sleep(20)));
-    await start();
+    const worker = newWorker(() => sleep(20));
+    await worker.start();
     await scheduler.deleteStream();
 
-    for (let n = 0; n < 12; n++) await scheduler.dispatch(id, { jobId: `job-${n}` });
+    for (let n = 0; n < 12; n++) await scheduler.dispatch(worker.id, { jobId: `job-${n}` });
     await sleep(100);
     await scheduler.createStream();
 
@@ -96,15 +95,13 @@ describe("a worker during an outage", () => {
 
   it("waits for Redis in the middle of a job", async () => {
     scheduler = await FakeScheduler.open({ natsUrl: nats.url, redisUrl: redis.url });
-    const { id, start } = bound(
-      newWorker(async () => {
-        await redis.stop();
-        return "stored in spite of it";
-      }),
-    );
-    await start();
+    const worker = newWorker(async () => {
+      await redis.stop();
+      return "stored in spite of it";
+    });
+    await worker.start();
 
-    await scheduler.dispatch(id, { jobId: "patient" }, { input: {} });
+    await scheduler.dispatch(worker.id, { jobId: "patient" }, { input: {} });
     await sleep(300);
     await redis.start();
 
@@ -115,15 +112,15 @@ describe("a worker during an outage", () => {
 
   it("starts before NATS and Redis do", async () => {
     await Promise.all([nats.stop(), redis.stop()]);
-    const { id, start } = bound(newWorker(() => 1));
-    const started = start();
+    const worker = newWorker(() => 1);
+    const started = worker.start();
     await sleep(100);
 
     await Promise.all([nats.start(), redis.start()]);
     await started;
 
     scheduler = await FakeScheduler.open({ natsUrl: nats.url, redisUrl: redis.url });
-    expect(await dispatchWhenBack(id, "first")).toBe("accepted");
+    expect(await dispatchWhenBack(worker.id, "first")).toBe("accepted");
     await scheduler.resultOf("first");
   });
 
@@ -138,7 +135,3 @@ describe("a worker during an outage", () => {
     await expect(started).rejects.toThrow();
   });
 });
-
-function bound(of: Worker): { id: string; start: () => Promise<void> } {
-  return { id: of.id, start: () => of.start() };
-}

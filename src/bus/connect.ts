@@ -8,11 +8,21 @@ import { ensureStreams, type StreamOptions } from "./streams.ts";
 export interface BusOptions extends StreamOptions {
   /** `nats://[user:password@]host:port`, several separated by commas. */
   url: string;
-  tls?: { caFile?: string; certFile?: string; keyFile?: string; serverName?: string; insecure?: boolean };
+  /** Absent: TLS only when the URL says `tls://`. */
+  tls?: TlsFiles | undefined;
   /** Shown in the server's connection list. */
   name: string;
   signer?: PacketSigner;
   log: Logger;
+}
+
+/** PEM files and options of a TLS client. */
+export interface TlsFiles {
+  caFile?: string | undefined;
+  certFile?: string | undefined;
+  keyFile?: string | undefined;
+  serverName?: string | undefined;
+  insecure?: boolean | undefined;
 }
 
 /** A live connection to NATS and its JetStream. */

@@ -39,7 +39,7 @@ export function isWorkerId(text: string): boolean {
 
 /** Whether a text is a topic: `job.` and further tokens, no blanks, no wildcards, at most 256 characters. */
 export function isTopic(text: string): boolean {
-  return text.length <= 256 && /^job(\.[^\s.*>]+)+$/.test(text);
+  return text.length <= 256 && /^job(\.[^\s.*>/]+)+$/.test(text);
 }
 
 /** NATS subject matching: `*` is one token, a last `>` is one or more. */

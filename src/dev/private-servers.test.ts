@@ -9,7 +9,7 @@ import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { containerCommand } from "./find-command.ts";
 import { startPrivateServers } from "./index.ts";
-import { inspectProcess, readPidFile, stopStale, writePidFile } from "./pid-file.ts";
+import { inspectProcess, type PidFile, readPidFile, stopStale, writePidFile } from "./pid-file.ts";
 import { probeNats, probeRedis } from "./probe.ts";
 import { startServer } from "./server-process.ts";
 import { redisSpec } from "./server-spec.ts";
@@ -34,8 +34,12 @@ async function start() {
 }
 
 const portOf = (url: string) => Number(new URL(url).port);
-const pidOf = async (name: string) => (await readPidFile(join(dataDir, name, "server.json")))?.pid ?? 0;
-const isGone = async (pid: number) => !(await inspectProcess(pid))?.command.includes(dataDir);
+const pidFileOf = (name: string) => readPidFile(join(dataDir, name, "server.json"));
+const pidOf = async (name: string) => (await pidFileOf(name))?.pid ?? 0;
+const pidFiles = () => Promise.all(["nats", "redis"].map(pidFileOf));
+const isRunning = async (left: PidFile | undefined) =>
+  left !== undefined && (await inspectProcess(left.pid))?.startedAt === left.startedAt;
+const areRunning = (left: (PidFile | undefined)[]) => Promise.all(left.map(isRunning));
 
 describe("startPrivateServers()", () => {
   it("starts NATS with JetStream and Redis on loopback, and ends exactly them", async () => {
@@ -43,10 +47,14 @@ describe("startPrivateServers()", () => {
 
     expect(await probeNats(portOf(servers.natsUrl))).toMatch(/^\d+\.\d+/);
     expect(await probeRedis(portOf(servers.redisUrl))).toMatch(/^\d+\.\d+/);
-    const pids = [await pidOf("nats"), await pidOf("redis")];
+    const started = await pidFiles();
+    const before = await areRunning(started);
     await servers.stop();
 
-    expect(await Promise.all(pids.map(isGone))).toEqual([true, true]);
+    expect([before, await areRunning(started)]).toEqual([
+      [true, true],
+      [false, false],
+    ]);
   });
 
   it("starts only what was not given", async () => {
@@ -91,13 +99,17 @@ describe("startPrivateServers()", () => {
     const args = ["--conditions=cordum-source", "--input-type=module", "--eval", script];
     const parent = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"], cwd: import.meta.dirname });
     await once(createInterface(parent.stdout), "line");
-    const pids = [await pidOf("nats"), await pidOf("redis")];
+    const started = await pidFiles();
+    const before = await areRunning(started);
 
     parent.kill("SIGKILL");
     await once(parent, "exit");
     const servers = await start();
 
-    expect(await Promise.all(pids.map(isGone))).toEqual([true, true]);
+    expect([before, await areRunning(started)]).toEqual([
+      [true, true],
+      [false, false],
+    ]);
     expect(await probeRedis(portOf(servers.redisUrl))).toBeTruthy();
   });
 });
@@ -119,11 +131,11 @@ describe("startServer()", () => {
 });
 
 describe("stopStale()", () => {
-  it("leaves a process alone whose command line is not ours, and forgets it", async () => {
+  it("leaves a process alone that has the id but another start time, and forgets it", async () => {
     const stranger = spawn("sleep", ["30"], { stdio: "ignore" });
     cleanups.push(async () => stranger.kill());
     const file = join(dataDir, "server.json");
-    await writePidFile(file, { pid: stranger.pid ?? 0, ownerPid: 1, port: 1 });
+    await writePidFile(file, { pid: stranger.pid ?? 0, startedAt: "earlier", ownerPid: 1, port: 1 });
 
     await stopStale(file, dataDir);
     await sleep(20);
@@ -133,9 +145,11 @@ describe("stopStale()", () => {
   });
 
   it("ends a server whose owner is gone", async () => {
-    const orphan = spawn(process.execPath, ["--eval", "setInterval(() => {}, 1000)", dataDir], { stdio: "ignore" });
+    const orphan = spawn("sleep", ["30"], { stdio: "ignore" });
     const file = join(dataDir, "server.json");
-    await writePidFile(file, { pid: orphan.pid ?? 0, ownerPid: 1, port: 1 });
+    const pid = orphan.pid ?? 0;
+    const startedAt = (await inspectProcess(pid))?.startedAt ?? "";
+    await writePidFile(file, { pid, startedAt, ownerPid: 1, port: 1 });
 
     const exited = once(orphan, "exit");
     await stopStale(file, dataDir);

@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 import type { Logger } from "pino";
 import { DomainError } from "../errors/index.ts";
 import { findCommand, guardCommand, type ServerCommand } from "./find-command.ts";
-import { readPidFile, stopStale, writePidFile } from "./pid-file.ts";
+import { inspectProcess, readPidFile, stopStale, writePidFile } from "./pid-file.ts";
 import { findFreePort } from "./probe.ts";
 import type { ServerSpec } from "./server-spec.ts";
 
@@ -54,7 +54,8 @@ export async function startServer(spec: ServerSpec, options: ServerProcessOption
   const pid = child.pid ?? 0;
   const { ended, crashed, stop } = watch(child, spec.name);
   try {
-    await writePidFile(pidFile, { pid, ownerPid: process.pid, port });
+    const startedAt = (await inspectProcess(pid))?.startedAt ?? "";
+    await writePidFile(pidFile, { pid, startedAt, ownerPid: process.pid, port });
     const version = await waitUntilReady(spec, port, ended);
     options.log.debug({ server: spec.name, version, port, pid }, "private server started");
     return { port, pid, version, crashed, stop };

@@ -1,4 +1,4 @@
-import { type RedisClient, runScript, runScriptBuffer, type Script, type ScriptArg } from "../redis/index.ts";
+import { type RedisClient, runScript, type Script, type ScriptArg } from "../redis/index.ts";
 import { prefixOf } from "./keys.ts";
 
 interface Entry {
@@ -17,8 +17,6 @@ export interface BatcherOptions {
   script: Script;
   /** Arguments before those of the entries. */
   head?: ScriptArg[];
-  /** Replies with texts as Buffers. */
-  binary?: boolean;
   /** On Redis Cluster one call may touch one shard only. */
   isCluster: boolean;
 }
@@ -29,11 +27,10 @@ const maxEntries = 256;
 const maxCalls = 2;
 
 /** Groups entries of a variadic script into few calls: one at once when idle, large ones under load. */
-export function createBatcher(redis: RedisClient, { script, head = [], binary, isCluster }: BatcherOptions): Batcher {
+export function createBatcher(redis: RedisClient, { script, head = [], isCluster }: BatcherOptions): Batcher {
   const waiting: Entry[] = [];
   let calls = 0;
   let isScheduled = false;
-  const runBatch = binary ? runScriptBuffer : runScript;
 
   async function call(entries: Entry[]): Promise<void> {
     calls++;
@@ -41,7 +38,7 @@ export function createBatcher(redis: RedisClient, { script, head = [], binary, i
     for (const entry of entries) for (const arg of entry.args) args.push(arg);
     try {
       const keys = entries.map((entry) => entry.key);
-      const replies = (await runBatch(redis, script, keys, args)) as unknown[][];
+      const replies = (await runScript(redis, script, keys, args)) as unknown[][];
       for (const [index, entry] of entries.entries()) entry.resolve(replies[index] ?? []);
     } catch (error) {
       for (const entry of entries) entry.reject(error);

@@ -97,17 +97,14 @@ export interface Dispatched {
   /** Milliseconds left until the job's own deadline. */
   deadlineInMs: number | undefined;
   atUs: number;
-  /** What a dispatch of a parked job asks for: the stored request, its decision and trace id. */
-  stored?: { request: Buffer; decision: Buffer; traceId: string };
 }
 
-/** `exhausted` is a job that was to wait again but had used up its attempts, and has ended FAILED. */
-export type Parked = Committed & { request?: Buffer; decision?: Buffer };
+/** A job that was to wait again but had used up its attempts, and has ended FAILED. */
 export type Exhausted = Omit<Committed, "kind"> & { kind: "exhausted" };
 
 const none = "";
 
-export function dispatchArgs(commit: DispatchCommit, wantsStored: boolean): ScriptArg[] {
+export function dispatchArgs(commit: DispatchCommit): ScriptArg[] {
   return operation("dispatch", commit.jobId, [
     expected(commit),
     commit.attempt ?? none,
@@ -121,7 +118,6 @@ export function dispatchArgs(commit: DispatchCommit, wantsStored: boolean): Scri
     flag(commit.isRefund),
     commit.maxAttempts,
     commit.slot ?? none,
-    flag(wantsStored),
   ]);
 }
 
@@ -143,7 +139,7 @@ export function finishArgs(commit: FinishCommit, keepMs: number): ScriptArg[] {
   ]);
 }
 
-export function parkArgs(commit: ParkCommit, wantsStored: boolean, keepMs: number): ScriptArg[] {
+export function parkArgs(commit: ParkCommit, keepMs: number): ScriptArg[] {
   return operation("park", commit.jobId, [
     expected(commit),
     commit.attempt ?? none,
@@ -154,7 +150,6 @@ export function parkArgs(commit: ParkCommit, wantsStored: boolean, keepMs: numbe
     commit.decision ?? none,
     flag(commit.isRefund),
     flag(commit.isBurnt),
-    flag(wantsStored),
     keepMs,
   ]);
 }
@@ -212,16 +207,11 @@ export function toCommitted(reply: unknown[]): Committed {
 
 export function toDispatched(reply: unknown[]): Dispatched {
   const deadline = String(reply[3]);
-  const dispatched: Dispatched = {
+  return {
     kind: "dispatched",
     from: String(reply[1]) as JobStateName,
     attempt: Number(reply[2]),
     deadlineInMs: deadline === none ? undefined : Number(deadline),
     atUs: Number(String(reply[4])),
   };
-  const [request, decision, traceId] = [reply[5], reply[6], reply[7]];
-  if (Buffer.isBuffer(request) && Buffer.isBuffer(decision)) {
-    dispatched.stored = { request, decision, traceId: String(traceId) };
-  }
-  return dispatched;
 }

@@ -7,7 +7,6 @@ export type {
   FinishCommit,
   HoldCommit,
   ParkCommit,
-  Parked,
   Refused,
 } from "./commits.ts";
 export { byNewest, type Cursor, decodeCursor, encodeCursor, isAfter } from "./cursor.ts";

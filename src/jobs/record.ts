@@ -9,6 +9,8 @@ export interface JobRecord {
   state: JobStateName;
   /** As it was submitted, before constraints. */
   request: JobRequest;
+  /** The same as stored. */
+  encodedRequest: Uint8Array;
   tenant: string;
   topic: string;
   traceId: string;
@@ -35,6 +37,8 @@ export interface JobRecord {
   errorMessage: string;
   executionMs: number;
   lastState: JobStateName | undefined;
+  /** Pools in whose queues it waits or waited. */
+  pools: string[];
   /** The concurrency slot that the job holds, or empty. */
   slot: string;
 }
@@ -50,6 +54,7 @@ export function parseRecord(id: string, hash: Record<string, Buffer>): JobRecord
     id,
     state,
     request: hash.request ? fromBinary(JobRequestSchema, hash.request) : create(JobRequestSchema, { jobId: id }),
+    encodedRequest: hash.request ?? new Uint8Array(0),
     tenant: text("tenant"),
     topic: text("topic"),
     traceId: text("trace"),
@@ -70,6 +75,7 @@ export function parseRecord(id: string, hash: Record<string, Buffer>): JobRecord
     errorMessage: text("error_message"),
     executionMs: number("execution_ms"),
     lastState: isJobState(lastState) ? lastState : undefined,
+    pools: text("pools").split(",").filter(Boolean),
     slot: text("slot"),
   };
 }

@@ -14,7 +14,6 @@ import {
   type HoldCommit,
   holdArgs,
   type ParkCommit,
-  type Parked,
   parkArgs,
   publishedArgs,
   type Refused,
@@ -73,12 +72,8 @@ export interface JobStore {
   readonly shards: number;
   create(job: NewJob): Promise<CreateReply>;
   dispatch(commit: DispatchCommit): Promise<Dispatched | Refused>;
-  /** As `dispatch`, and answers with what the record holds. */
-  dispatchParked(commit: DispatchCommit): Promise<Dispatched | Refused>;
   finish(commit: FinishCommit): Promise<Committed | Refused>;
-  park(commit: ParkCommit): Promise<Parked | Exhausted | Refused>;
-  /** As `park`, and answers with the stored request. */
-  parkStored(commit: ParkCommit): Promise<Parked | Exhausted | Refused>;
+  park(commit: ParkCommit): Promise<Committed | Exhausted | Refused>;
   hold(commit: HoldCommit): Promise<Committed | Refused>;
   beat(commit: BeatCommit): Promise<Committed | Refused>;
   /** The end of this job is published; the outbox may forget it. */
@@ -96,19 +91,8 @@ export function createJobStore(redis: RedisClient, { shards, keepMs }: JobStoreO
   const isCluster = redis instanceof Cluster;
   const creates = createBatcher(redis, { script: createScript, head: [keepMs], isCluster });
   const commits = createBatcher(redis, { script: commitScript, isCluster });
-  const binaryCommits = createBatcher(redis, { script: commitScript, isCluster, binary: true });
   const key = (id: string) => jobKey(id, shards);
   let created = 0;
-
-  async function park(commit: ParkCommit, wantsStored: boolean): Promise<Parked | Exhausted | Refused> {
-    const batcher = wantsStored ? binaryCommits : commits;
-    const reply = await batcher.run(key(commit.jobId), parkArgs(commit, wantsStored, keepMs));
-    if (Number(reply[0]) === 0) return toRefused(reply);
-    if (Number(reply[0]) === 2) return { ...toCommitted(reply), kind: "exhausted" };
-    const [request, decision] = [reply[10], reply[11]];
-    if (!Buffer.isBuffer(request) || !Buffer.isBuffer(decision)) return toCommitted(reply);
-    return { ...toCommitted(reply), request, decision };
-  }
 
   return {
     shards,
@@ -122,19 +106,18 @@ export function createJobStore(redis: RedisClient, { shards, keepMs }: JobStoreO
       return { kind: "exists", fingerprint, state, traceId, resultPtr };
     },
     async dispatch(commit) {
-      const reply = await commits.run(key(commit.jobId), dispatchArgs(commit, false));
-      return Number(reply[0]) === 1 ? toDispatched(reply) : toRefused(reply);
-    },
-    async dispatchParked(commit) {
-      const reply = await binaryCommits.run(key(commit.jobId), dispatchArgs(commit, true));
+      const reply = await commits.run(key(commit.jobId), dispatchArgs(commit));
       return Number(reply[0]) === 1 ? toDispatched(reply) : toRefused(reply);
     },
     async finish(commit) {
       const reply = await commits.run(key(commit.jobId), finishArgs(commit, keepMs));
       return Number(reply[0]) === 1 ? toCommitted(reply) : toRefused(reply);
     },
-    park: (commit) => park(commit, false),
-    parkStored: (commit) => park(commit, true),
+    async park(commit) {
+      const reply = await commits.run(key(commit.jobId), parkArgs(commit, keepMs));
+      if (Number(reply[0]) === 0) return toRefused(reply);
+      return Number(reply[0]) === 2 ? { ...toCommitted(reply), kind: "exhausted" } : toCommitted(reply);
+    },
     async hold(commit) {
       const reply = await commits.run(key(commit.jobId), holdArgs(commit));
       return Number(reply[0]) === 1 ? toCommitted(reply) : toRefused(reply);

@@ -3,7 +3,13 @@ import { fold } from "./fold.ts";
 import type { Glob } from "./glob.ts";
 import { compileMatch } from "./matcher.ts";
 import { compileMcp, type McpFilter } from "./mcp.ts";
-import type { DefaultDecision, PolicyDocument, PolicyRule, TenantPolicy } from "./model.ts";
+import {
+  type DefaultDecision,
+  matchEverything,
+  type PolicyDocument,
+  type PolicyRule,
+  type TenantPolicy,
+} from "./model.ts";
 import { buildRuleIndex, type RuleIndex } from "./rule-index.ts";
 
 /** A policy made ready for evaluating. */
@@ -61,19 +67,7 @@ function allowRules(tenant: TenantPolicy): PolicyRule[] {
 
 function tenantRule({ name, line }: TenantPolicy, topic: Glob): Omit<PolicyRule, "id" | "decision" | "reason"> {
   return {
-    match: {
-      tenants: [name],
-      topics: [topic],
-      capabilities: [],
-      riskTags: [],
-      requires: [],
-      packIds: [],
-      actorIds: [],
-      actorTypes: [],
-      labels: new Map(),
-      secretsPresent: undefined,
-      mcp: undefined,
-    },
+    match: { ...matchEverything, tenants: [name], topics: [topic] },
     constraints: undefined,
     remediations: [],
     line,

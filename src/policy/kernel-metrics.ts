@@ -1,6 +1,5 @@
 import { SafetyDecision } from "@cordum/proto/cordum/v1/job_pb.js";
 import { metrics } from "@opentelemetry/api";
-import type { PolicyStatus } from "./kernel.ts";
 
 export interface KernelMetrics {
   count(decision: SafetyDecision): void;
@@ -11,7 +10,7 @@ export interface KernelMetrics {
  * Reports a kernel's decisions and the state of its policy. Decisions are counted in an array that the exporter reads:
  * recording each one would cost more than making it.
  */
-export function observeKernel(status: () => PolicyStatus): KernelMetrics {
+export function observeKernel(status: () => { rules: number; stale: boolean }): KernelMetrics {
   const meter = metrics.getMeter("cordum");
   const decisions = meter.createObservableCounter("cordum.policy.decisions", { description: "Decisions made." });
   const rules = meter.createObservableGauge("cordum.policy.rules", { description: "Rules of the current policy." });

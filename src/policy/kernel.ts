@@ -78,7 +78,7 @@ export async function openPolicyKernel(options: PolicyKernelOptions): Promise<Po
   const source = policySource(location);
   const closing = new AbortController();
   const first = loadPolicy(await source.read(closing.signal), source.name);
-  return new FileKernel(source, first, options.log, closing).start(options.reloadIntervalMs ?? defaultReloadMs);
+  return new SourceKernel(source, first, options.log, closing).start(options.reloadIntervalMs ?? defaultReloadMs);
 }
 
 /** @throws PolicySourceError when the document has errors */
@@ -96,7 +96,7 @@ function snapshotOf(version: string, bytes: Uint8Array): string {
 }
 
 /** The policy of one source, replaced as a whole when the source changes. */
-class FileKernel implements PolicyKernel {
+class SourceKernel implements PolicyKernel {
   readonly #source: PolicySource;
   readonly #log: Logger;
   readonly #closing: AbortController;

@@ -51,6 +51,21 @@ export interface RuleMatch {
   readonly mcp: McpLists | undefined;
 }
 
+/** The conditions of a rule that has none. */
+export const matchEverything: RuleMatch = {
+  tenants: [],
+  topics: [],
+  capabilities: [],
+  riskTags: [],
+  requires: [],
+  packIds: [],
+  actorIds: [],
+  actorTypes: [],
+  labels: new Map(),
+  secretsPresent: undefined,
+  mcp: undefined,
+};
+
 export const mcpFields = ["server", "tool", "resource", "action"] as const;
 export type McpField = (typeof mcpFields)[number];
 

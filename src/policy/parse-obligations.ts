@@ -22,8 +22,8 @@ const readConstraintsShape = object({
   redaction_level: text,
 });
 
-/** Constraints of a rule. `message` is undefined when they constrain nothing, else all its parts are present. */
-export const readConstraints: Read<{ message: PolicyConstraints | undefined }> = (yaml, place) => {
+/** Constraints of a rule. Undefined when they constrain nothing, else all their parts are present. */
+export const readConstraints: Read<PolicyConstraints> = (yaml, place) => {
   const read = readConstraintsShape(yaml, place)?.members;
   if (read === undefined) return undefined;
   const budgets = read.budgets?.members ?? {};
@@ -31,8 +31,8 @@ export const readConstraints: Read<{ message: PolicyConstraints | undefined }> =
   const toolchain = read.toolchain?.members ?? {};
   const diff = read.diff?.members ?? {};
   const values = [budgets, sandbox, toolchain, diff].flatMap((part) => Object.values(part));
-  if (!values.some(constrains) && (read.redaction_level ?? "").trim() === "") return { message: undefined };
-  const message = create(PolicyConstraintsSchema, {
+  if (!values.some(constrains) && (read.redaction_level ?? "").trim() === "") return undefined;
+  return create(PolicyConstraintsSchema, {
     budgets: {
       maxRuntimeMs: budgets.max_runtime_ms ?? 0n,
       maxRetries: Number(budgets.max_retries ?? 0n),
@@ -56,7 +56,6 @@ export const readConstraints: Read<{ message: PolicyConstraints | undefined }> =
     },
     redactionLevel: read.redaction_level ?? "",
   });
-  return { message };
 };
 
 function constrains(value: bigint | boolean | readonly string[]): boolean {

@@ -1,28 +1,19 @@
 import { isUtf8 } from "node:buffer";
 import { fold } from "./fold.ts";
-import { type Glob, parseGlob } from "./glob.ts";
 import {
   type DefaultDecision,
-  type McpLists,
-  mcpFields,
+  matchEverything,
   type ParsedPolicy,
   type PolicyDocument,
   type PolicyRule,
   type RuleDecision,
-  type RuleMatch,
   type TenantPolicy,
 } from "./model.ts";
+import { readMatch, readMcp, topicPatterns } from "./parse-match.ts";
 import { readConstraints, readRemediation } from "./parse-obligations.ts";
 import type { PolicyProblem } from "./problem.ts";
-import { flag, listOf, mapOf, object, type Read, text, wholeNumber, word } from "./read-yaml.ts";
+import { listOf, mapOf, object, type Read, text, wholeNumber, word } from "./read-yaml.ts";
 import { parseYaml, type YamlDocument, type YamlPlace } from "./yaml-document.ts";
-
-const noLists: McpLists = {
-  server: { allow: [], deny: [] },
-  tool: { allow: [], deny: [] },
-  resource: { allow: [], deny: [] },
-  action: { allow: [], deny: [] },
-};
 
 const emptyDocument: PolicyDocument = {
   version: "",
@@ -112,107 +103,6 @@ const defaultDecisions: Record<DefaultDecision, DefaultDecision> = {
   require_approval: "require_approval",
 };
 
-/** A topic pattern. Warns of what people expect to be special and is not, and of patterns no topic can match. */
-const topicPattern: Read<Glob> = (yaml, place) => {
-  const pattern = text(yaml, place);
-  if (pattern === undefined) return undefined;
-  const result = parseGlob(pattern);
-  if (result.kind === "malformed") {
-    yaml.report("error", place, `bad topic pattern ${JSON.stringify(pattern)}: ${result.message}`);
-    return undefined;
-  }
-  const { prefix } = result.glob;
-  if (!prefix.startsWith("job.") && !("job.".startsWith(prefix) && result.glob.kind !== "exact")) {
-    yaml.report("warning", place, `${JSON.stringify(pattern)} matches nothing: every topic starts with "job."`);
-  } else if (/[{}>]|\[!/.test(pattern)) {
-    yaml.report("warning", place, `in ${JSON.stringify(pattern)} the characters {, }, > and [! stand for themselves`);
-  }
-  return result.glob;
-};
-
-const texts = listOf(text);
-const topicPatterns = listOf(topicPattern);
-
-/** Texts to compare with. A blank one can equal nothing. */
-const names = listOf<string>((yaml, place) => {
-  const name = text(yaml, place);
-  if (name?.trim() === "") yaml.report("warning", place, "a blank entry matches nothing");
-  return name;
-});
-
-const readMcpShape = object({
-  allow_servers: names,
-  deny_servers: names,
-  allow_tools: names,
-  deny_tools: names,
-  allow_resources: names,
-  deny_resources: names,
-  allow_actions: names,
-  deny_actions: names,
-});
-
-/** MCP lists; undefined when all of them are empty. */
-const readMcp: Read<McpLists> = (yaml, place) => {
-  const read = readMcpShape(yaml, place)?.members;
-  if (read === undefined) return undefined;
-  const lists: McpLists = {
-    server: { allow: read.allow_servers ?? [], deny: read.deny_servers ?? [] },
-    tool: { allow: read.allow_tools ?? [], deny: read.deny_tools ?? [] },
-    resource: { allow: read.allow_resources ?? [], deny: read.deny_resources ?? [] },
-    action: { allow: read.allow_actions ?? [], deny: read.deny_actions ?? [] },
-  };
-  const used = mcpFields.some((field) => lists[field].allow.length + lists[field].deny.length > 0);
-  return used ? lists : noLists;
-};
-
-const actorTypeNames: Read<readonly string[]> = (yaml, place) => {
-  const types = names(yaml, place);
-  for (const type of types ?? []) {
-    if (!["human", "service", ""].includes(fold(type))) {
-      yaml.report("warning", place, `${JSON.stringify(type)} matches nothing: actors are human or service`);
-    }
-  }
-  return types;
-};
-
-const readMatchShape = object({
-  tenants: names,
-  topics: topicPatterns,
-  capabilities: names,
-  risk_tags: names,
-  requires: names,
-  pack_ids: names,
-  actor_ids: names,
-  actor_types: actorTypeNames,
-  labels: mapOf(text),
-  secrets_present: flag,
-  mcp: readMcp,
-});
-
-const noLabels: ReadonlyMap<string, string> = new Map();
-
-const readMatch: Read<RuleMatch> = (yaml, place) => {
-  const read = readMatchShape(yaml, place)?.members;
-  if (read === undefined) return undefined;
-  return toRuleMatch(read);
-};
-
-function toRuleMatch(read: NonNullable<ReturnType<typeof readMatchShape>>["members"]): RuleMatch {
-  return {
-    tenants: read.tenants ?? [],
-    topics: read.topics ?? [],
-    capabilities: read.capabilities ?? [],
-    riskTags: read.risk_tags ?? [],
-    requires: read.requires ?? [],
-    packIds: read.pack_ids ?? [],
-    actorIds: read.actor_ids ?? [],
-    actorTypes: read.actor_types ?? [],
-    labels: read.labels ?? noLabels,
-    secretsPresent: read.secrets_present,
-    mcp: read.mcp === noLists ? undefined : read.mcp,
-  };
-}
-
 const readRuleShape = object({
   id: text,
   match: readMatch,
@@ -230,10 +120,10 @@ const readRule: Read<PolicyRule> = (yaml, place) => {
   if (!places.has("match")) yaml.report("warning", place, "the rule has no match: it holds for every job");
   return {
     id: members.id ?? "",
-    match: members.match ?? toRuleMatch({}),
+    match: members.match ?? matchEverything,
     decision: members.decision ?? "allow",
     reason: members.reason ?? "",
-    constraints: members.constraints?.message,
+    constraints: members.constraints,
     remediations: members.remediations ?? [],
     line: yaml.lineOf(place),
   };
@@ -253,6 +143,8 @@ const readRules: Read<readonly PolicyRule[]> = (yaml, place) => {
   }
   return rules;
 };
+
+const texts = listOf(text);
 
 const readTenantShape = object({
   allow_topics: topicPatterns,
@@ -284,7 +176,7 @@ const readTenants: Read<readonly TenantPolicy[]> = (yaml, place) => {
       name,
       allowTopics: allow_topics ?? [],
       denyTopics: deny_topics ?? [],
-      mcp: mcp === noLists ? undefined : mcp,
+      mcp,
       line: yaml.lineOf(at),
     });
   }

@@ -69,14 +69,15 @@ export function createRemoteKernel(options: RemoteKernelOptions): RemoteKernel {
     const { epoch } = admission.breaker;
     const settle = (succeeded: boolean, err?: unknown) =>
       move(settleCall(breaker, config, { epoch, succeeded }, now()), err);
+    let response: PolicyCheckResponse;
     try {
-      const response = await client.check(toCheckRequest(input), { timeoutMs });
-      settle(true);
-      return toDecision(response);
+      response = await client.check(toCheckRequest(input), { timeoutMs });
     } catch (cause) {
       settle(false, cause);
       throw unavailable("the call failed", failedRetryMs, { cause });
     }
+    settle(true);
+    return toDecision(response);
   }
 
   return {

@@ -19,6 +19,8 @@ import type { PolicyProblem } from "./problem.ts";
 export interface YamlPlace {
   readonly node: Node | null;
   readonly path: string;
+  /** Where to point when nothing stands at the place itself. */
+  readonly near?: Node | undefined;
 }
 
 /** One member of a mapping. */
@@ -63,19 +65,22 @@ export function parseYaml(text: string, file: string): YamlDocument {
     return { line: Math.max(line, 1), column: Math.max(col, 1) };
   };
   const report: YamlDocument["report"] = (severity, place, message) => {
-    problems.push({ severity, file, ...positionOf(place.node?.range?.[0] ?? 0), path: place.path, message });
+    problems.push({ severity, file, ...positionOf(startOf(place)), path: place.path, message });
   };
   for (const { pos, code, message } of parsed.errors) {
-    const later = code === "MULTIPLE_DOCS";
-    problems.push({
-      severity: later ? "warning" : "error",
-      file,
-      ...positionOf(pos[0]),
-      path: "",
-      message: later ? "only the first document of the file is read" : `not valid YAML: ${message}`,
-    });
+    const place = { file, ...positionOf(pos[0]), path: "" };
+    if (code === "MULTIPLE_DOCS") {
+      problems.push({ severity: "warning", ...place, message: "only the first document of the file is read" });
+    } else if (code === "RESOURCE_EXHAUSTION") {
+      problems.push({ severity: "error", ...place, message: "the document is nested too deeply" });
+      break; // the parser gave up here: whatever follows is its echo
+    } else {
+      problems.push({ severity: "error", ...place, message: `not valid YAML: ${message}` });
+    }
   }
-  const aliases = resolveAliases(parsed.contents);
+  const aliases = resolveAliases(parsed.contents, (alias) =>
+    report("error", { node: alias, path: "" }, `no anchor &${alias.source} comes before this alias`),
+  );
   const resolved = (node: Node | null): Node | null => (isAlias(node) ? (aliases.get(node) ?? null) : node);
   const merged = new Map<YAMLMap, readonly YamlEntry[]>();
   const ownEntries = (map: YAMLMap, path: string): readonly YamlEntry[] => {
@@ -95,12 +100,12 @@ export function parseYaml(text: string, file: string): YamlDocument {
       isSeq(node)
         ? node.items.map((item, index) => ({ node: resolved(asNode(item)), path: `${path}[${index}]` }))
         : undefined,
-    lineOf: ({ node }) => positionOf(node?.range?.[0] ?? 0).line,
+    lineOf: (place) => positionOf(startOf(place)).line,
   };
 }
 
 /** What each alias stands for. An alias refers to the latest anchor of its name before it. */
-function resolveAliases(contents: Node | null): Map<Alias, Node> {
+function resolveAliases(contents: Node | null, onUnknown: (alias: Alias) => void): Map<Alias, Node> {
   const anchors = new Map<string, Node>();
   const aliases = new Map<Alias, Node>();
   if (contents === null) return aliases;
@@ -108,7 +113,8 @@ function resolveAliases(contents: Node | null): Map<Alias, Node> {
     Node(_key, node) {
       if (isAlias(node)) {
         const target = anchors.get(node.source);
-        if (target !== undefined) aliases.set(node, target);
+        if (target === undefined) onUnknown(node);
+        else aliases.set(node, target);
       } else if ((isScalar(node) || isCollection(node)) && node.anchor !== undefined) {
         anchors.set(node.anchor, node);
       }
@@ -142,7 +148,7 @@ function collectEntries(map: YAMLMap, path: string, context: EntryContext): Yaml
       context.report("error", keyPlace, `the key ${JSON.stringify(keyNode.value)} occurs twice`);
     } else {
       const key = keyNode.value;
-      entries.set(key, { key, keyPlace, value: { node: value, path: joinPath(path, key) } });
+      entries.set(key, { key, keyPlace, value: { node: value, path: joinPath(path, key), near: keyNode } });
     }
   }
   for (const source of sources) {
@@ -154,7 +160,11 @@ function collectEntries(map: YAMLMap, path: string, context: EntryContext): Yaml
 }
 
 function moved({ key, keyPlace, value }: YamlEntry, path: string): YamlEntry {
-  return { key, keyPlace: { node: keyPlace.node, path }, value: { node: value.node, path: joinPath(path, key) } };
+  return { key, keyPlace: { ...keyPlace, path }, value: { ...value, path: joinPath(path, key) } };
+}
+
+function startOf({ node, near }: YamlPlace): number {
+  return (node ?? near)?.range?.[0] ?? 0;
 }
 
 function isMergeKey(node: Node | null): boolean {

@@ -3,16 +3,25 @@ import { Cluster, Redis, type RedisOptions } from "ioredis";
 /** One Redis, Sentinel or Cluster connection; commands are the same on all. */
 export type RedisClient = Redis | Cluster;
 
+export interface RedisTls {
+  ca?: string | undefined;
+  cert?: string | undefined;
+  key?: string | undefined;
+  serverName?: string | undefined;
+  insecure?: boolean | undefined;
+}
+
 type Options = Omit<RedisOptions, "replyMapping">;
 
 export interface RedisConnectOptions {
   /** `redis://[user:password@]host:port[/db]` or `rediss://...`. */
   url: string;
   /** `host:port` of Redis Cluster nodes. When given, `url` only supplies the credentials. */
-  clusterAddresses?: string[];
+  clusterAddresses?: readonly string[];
   /** Sentinel nodes and the name of the primary they watch. */
-  sentinel?: { addresses: string[]; name: string };
-  tls?: { ca?: string; cert?: string; key?: string; serverName?: string; insecure?: boolean };
+  sentinel?: { addresses: readonly string[]; name: string };
+  /** Absent: TLS only when the URL says `rediss://`. PEM texts. */
+  tls?: RedisTls | undefined;
   /** Shown by `CLIENT LIST`. */
   name?: string;
   /** Called for each connection error; the client keeps reconnecting. */

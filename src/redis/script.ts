@@ -43,26 +43,12 @@ export async function runScript(
   keys: string[],
   args: ScriptArg[],
 ): Promise<unknown> {
-  return run(redis, script, keys, args, "call");
-}
-
-/** As `runScript`, with every text in the reply as a Buffer, for scripts that return binary values. */
-export async function runScriptBuffer(
-  redis: RedisClient,
-  script: Script,
-  keys: string[],
-  args: ScriptArg[],
-): Promise<unknown> {
-  return run(redis, script, keys, args, "callBuffer");
-}
-
-async function run(redis: RedisClient, script: Script, keys: string[], args: ScriptArg[], how: "call" | "callBuffer") {
   const rest = [keys.length, ...keys, ...args.map(toRedisArg)];
   try {
-    return await redis[how]("EVALSHA", [script.sha, ...rest]);
+    return await redis.call("EVALSHA", [script.sha, ...rest]);
   } catch (error) {
     if (!(error instanceof Error) || !error.message.startsWith("NOSCRIPT")) throw error;
-    return await redis[how]("EVAL", [script.source, ...rest]);
+    return await redis.call("EVAL", [script.source, ...rest]);
   }
 }
 

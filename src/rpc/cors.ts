@@ -1,6 +1,6 @@
 import { cors } from "@connectrpc/connect";
-import type { CorsOptions } from "./options.ts";
 import type { HttpRequest, HttpResponse } from "./http.ts";
+import type { CorsOptions } from "./options.ts";
 
 const methods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 

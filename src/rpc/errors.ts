@@ -51,7 +51,7 @@ export function httpStatusOf(code: Code): number {
  * the caller already; of anything else only the fact of a failure is told.
  */
 export function toConnectError(reason: unknown): ConnectError {
-  if (reason instanceof ConnectError) return reason;
+  if (reason instanceof ConnectError) return isUnreadableRequest(reason) ? unreadable(reason) : reason;
   if (reason instanceof DomainError) {
     return new ConnectError(reason.message, rpcCode[reason.code], headersOf(reason), detailsOf(reason), reason);
   }
@@ -64,19 +64,29 @@ export function isInternal(error: ConnectError): boolean {
   return error.code === Code.Internal || error.code === Code.Unknown || error.code === Code.DataLoss;
 }
 
+/** The library calls bytes that are no message of the right type an internal error; it is the sender's. */
+export function isUnreadableRequest({ code, rawMessage }: { code: Code; rawMessage: string }): boolean {
+  return code === Code.Internal && rawMessage.startsWith("parse binary:");
+}
+
 /** What an aborted signal makes Node's own functions throw. */
 export function isAbort(reason: unknown): boolean {
   return reason instanceof Error && (reason.name === "AbortError" || reason.name === "TimeoutError");
 }
 
-function headersOf({ retryAfterMs }: DomainError): HeadersInit | undefined {
+function unreadable({ rawMessage, cause }: ConnectError): ConnectError {
+  return new ConnectError(rawMessage, Code.InvalidArgument, undefined, undefined, cause);
+}
+
+function headersOf({ retryAfterMs }: DomainError): Record<string, string> | undefined {
   return retryAfterMs === undefined ? undefined : { "retry-after": String(Math.ceil(retryAfterMs / 1000)) };
 }
 
 function detailsOf({ reason, fields, retryAfterMs }: DomainError): Detail[] {
   const details: Detail[] = [{ desc: ErrorInfoSchema, value: { reason, domain: errorDomain } }];
   if (fields.length > 0) details.push({ desc: BadRequestSchema, value: { fieldViolations: fields } });
-  if (retryAfterMs !== undefined) details.push({ desc: RetryInfoSchema, value: { retryDelay: toDuration(retryAfterMs) } });
+  if (retryAfterMs !== undefined)
+    details.push({ desc: RetryInfoSchema, value: { retryDelay: toDuration(retryAfterMs) } });
   return details;
 }
 

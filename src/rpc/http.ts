@@ -9,7 +9,7 @@ import { httpStatusOf } from "./errors.ts";
 export type HttpRequest = IncomingMessage | Http2ServerRequest;
 export type HttpResponse = ServerResponse | Http2ServerResponse;
 
-const jsonType = "application/json; charset=utf-8";
+export const jsonType = "application/json; charset=utf-8";
 
 /** Sends a whole response. Nothing is sent when the client has gone. */
 export function send(response: HttpResponse, status: number, type: string, body: string | Uint8Array): void {

@@ -142,7 +142,8 @@ function readFirstBytes(socket: Socket, decide: (isHttp2: boolean | undefined) =
     socket.destroy();
   };
   const onReadable = (): void => {
-    for (let chunk: Buffer | null = socket.read(); chunk !== null; chunk = socket.read()) seen = Buffer.concat([seen, chunk]);
+    for (let chunk: Buffer | null = socket.read(); chunk !== null; chunk = socket.read())
+      seen = Buffer.concat([seen, chunk]);
     if (seen.length === 0) return;
     const length = Math.min(seen.length, preface.length);
     const matches = seen.subarray(0, length).equals(preface.subarray(0, length));

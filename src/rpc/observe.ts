@@ -48,7 +48,11 @@ export function createObserver(log: Logger): Observer {
       requests.add(1, { method, route: call.route, status: String(status) });
       duration.record(seconds, { method, route: call.route });
       span.updateName(`${method} ${call.route}`);
-      span.setAttributes({ "http.request.method": method, "http.route": call.route, "http.response.status_code": status });
+      span.setAttributes({
+        "http.request.method": method,
+        "http.route": call.route,
+        "http.response.status_code": status,
+      });
       if (status >= 500) span.setStatus({ code: SpanStatusCode.ERROR });
       span.end();
       writeAccessLog(log, call, status, seconds);

@@ -1,4 +1,4 @@
-import { type DescField, type DescMethod, type JsonValue } from "@bufbuild/protobuf";
+import type { DescField, DescMethod, JsonValue } from "@bufbuild/protobuf";
 import type { MethodRules } from "./method-rules.ts";
 import { createSchemas, type Schemas } from "./openapi-schemas.ts";
 import type { RestBinding } from "./rest/binding.ts";
@@ -22,24 +22,29 @@ export function createOpenApi(deps: OpenApiDeps): () => string {
 
 function describeApi({ bindings, rulesOf, version }: OpenApiDeps): JsonObject {
   const schemas = createSchemas();
-  const paths: JsonObject = {};
+  const paths: Record<string, JsonObject> = {};
   const operationIds = new Map<string, number>();
   for (const binding of bindings) {
-    const path = (paths[openApiPath(binding.template)] ??= {}) as JsonObject;
-    path[binding.verb.toLowerCase()] = describeOperation(binding, rulesOf(binding.method), schemas, operationIds);
+    const path = openApiPath(binding.template);
+    const operations = paths[path] ?? {};
+    paths[path] = operations;
+    operations[binding.verb.toLowerCase()] = describeOperation(binding, rulesOf(binding.method), schemas, operationIds);
   }
   return {
     openapi: "3.1.0",
     info: {
       title: "Cordum",
       version,
-      description: "The REST API of the control plane. The same services speak gRPC, gRPC-web and Connect on this port.",
+      description:
+        "The REST API of the control plane. The same services speak gRPC, gRPC-web and Connect on this port.",
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
     paths,
     components: {
       schemas: { ...schemas.all(), Error: errorSchema },
-      responses: { Error: { description: "The call failed.", content: jsonContent({ $ref: "#/components/schemas/Error" }) } },
+      responses: {
+        Error: { description: "The call failed.", content: jsonContent({ $ref: "#/components/schemas/Error" }) },
+      },
       securitySchemes: {
         apiKey: { type: "apiKey", in: "header", name: "X-API-Key" },
         bearer: { type: "http", scheme: "bearer", description: "The same API key." },
@@ -94,7 +99,12 @@ function describeResponses({ method, responseField }: RestBinding, schemas: Sche
   return { "200": { description, content }, default: failure };
 }
 
-function describeParameter(place: "path" | "query", name: string, field: DescField | undefined, schemas: Schemas): JsonObject {
+function describeParameter(
+  place: "path" | "query",
+  name: string,
+  field: DescField | undefined,
+  schemas: Schemas,
+): JsonObject {
   return { name, in: place, required: place === "path", schema: field ? schemas.field(field) : { type: "string" } };
 }
 

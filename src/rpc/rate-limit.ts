@@ -19,7 +19,10 @@ const maxBuckets = 10_000;
 /** Guards against runaway loops, not against work: one busy client stays far below it. */
 const defaultRequestsPerSecond = 10_000;
 
-export function createRateLimiter(options: RateLimitOptions, nowMs: () => number = () => performance.now()): RateLimiter {
+export function createRateLimiter(
+  options: RateLimitOptions,
+  nowMs: () => number = () => performance.now(),
+): RateLimiter {
   const perSecond = options.requestsPerSecond ?? defaultRequestsPerSecond;
   const burst = options.burst ?? perSecond * 2;
   const buckets = new Map<string, Bucket>();

@@ -25,10 +25,9 @@ interface Index {
  * Server reflection from the descriptors in this process. The same object serves v1 and v1alpha: their messages are
  * alike field by field.
  */
-export function createReflectionService(services: readonly DescService[]): Pick<
-  ServiceImpl<typeof ServerReflection>,
-  "serverReflectionInfo"
-> {
+export function createReflectionService(
+  services: readonly DescService[],
+): Pick<ServiceImpl<typeof ServerReflection>, "serverReflectionInfo"> {
   const index = buildIndex(services);
   return {
     async *serverReflectionInfo(requests) {

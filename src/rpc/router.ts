@@ -7,8 +7,8 @@ import {
   type Interceptor,
   type MethodImpl,
 } from "@connectrpc/connect";
-import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import type { UniversalHandler, UniversalHandlerOptions } from "@connectrpc/connect/protocol";
+import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import type { Gate } from "./gate.ts";
 import type { MethodRules } from "./method-rules.ts";
 

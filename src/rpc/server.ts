@@ -1,4 +1,4 @@
-import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
+import { Code, ConnectError, type ConnectRouter, type ServiceImpl } from "@connectrpc/connect";
 import { Health } from "@cordum/proto/grpc/health/v1/health_pb.js";
 import { ServerReflection } from "@cordum/proto/grpc/reflection/v1/reflection_pb.js";
 import { ServerReflection as ServerReflectionAlpha } from "@cordum/proto/grpc/reflection/v1alpha/reflection_pb.js";
@@ -49,7 +49,15 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   const bindings = restBindings(services);
   const rest = createRestHandler({ bindings, handlers, gate, rulesOf });
   const openApi = createOpenApi({ bindings, rulesOf, version: options.version });
-  const handle = createHttpHandler({ handlers, rest, health, observe, originAllowed, openApi, webSocket: options.webSocket });
+  const handle = createHttpHandler({
+    handlers,
+    rest,
+    health,
+    observe,
+    originAllowed,
+    openApi,
+    webSocket: options.webSocket,
+  });
   const listener = createListener(handle, options.tls);
   const webSockets =
     options.webSocket &&
@@ -84,5 +92,6 @@ function registerAll(router: ConnectRouter, { routes, services, health }: RpcSer
   const reflection = createReflectionService([...services, Health]);
   router.service(Health, createHealthService(health, names));
   router.service(ServerReflection, reflection);
-  router.service(ServerReflectionAlpha, reflection);
+  // The older version differs in its package name only, which the type names of the messages repeat.
+  router.service(ServerReflectionAlpha, reflection as unknown as Partial<ServiceImpl<typeof ServerReflectionAlpha>>);
 }

@@ -32,7 +32,13 @@ export function toStreamSocket(ws: WebSocket, maxBufferedBytes: number): StreamS
 }
 
 export function closeSocket(ws: WebSocket, code: number, reason: string): void {
-  ws.close(code, Buffer.from(reason).subarray(0, maxReasonBytes).toString().replace(/\uFFFD+$/, ""));
+  ws.close(
+    code,
+    Buffer.from(reason)
+      .subarray(0, maxReasonBytes)
+      .toString()
+      .replace(/\uFFFD+$/, ""),
+  );
   const timer = setTimeout(() => ws.terminate(), closeTimeoutMs);
   timer.unref();
   ws.once("close", () => clearTimeout(timer));

@@ -37,7 +37,10 @@ export interface WebSocketHub {
 }
 
 /** Serves one path of an HTTP/1.1 server as WebSocket. */
-export function attachWebSocket(server: Server, { options, gate, originAllowed, observe, log }: WebSocketDeps): WebSocketHub {
+export function attachWebSocket(
+  server: Server,
+  { options, gate, originAllowed, observe, log }: WebSocketDeps,
+): WebSocketHub {
   const sockets = new WebSocketServer({
     noServer: true,
     maxPayload: maxInboundBytes,
@@ -143,6 +146,6 @@ function refuseUpgrade(socket: Duplex, error: ConnectError): void {
     "Content-Type: application/json; charset=utf-8",
     `Content-Length: ${Buffer.byteLength(body)}`,
   ];
-  error.metadata.forEach((value, name) => head.push(`${name}: ${value}`));
+  for (const [name, value] of error.metadata.entries()) head.push(`${name}: ${value}`);
   socket.end(`${head.join("\r\n")}\r\n\r\n${body}`);
 }

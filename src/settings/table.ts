@@ -50,7 +50,7 @@ export const table = {
   nats: {
     url: variable(
       "NATS_URL",
-      url(["nats", "tls", "ws", "wss"], { many: true }),
+      url(["nats", "tls"], { many: true }),
       "nats://localhost:4222",
       "The NATS cluster. Credentials may stand in the URL. Unset in `cordum dev`: a private server is started.",
       { secret: true },
@@ -67,7 +67,7 @@ export const table = {
   redis: {
     url: variable(
       "REDIS_URL",
-      url(["redis", "rediss", "unix"]),
+      url(["redis", "rediss"]),
       "redis://localhost:6379",
       "Redis or Valkey, one server. Credentials may stand in the URL. Unset in `cordum dev`: a private server is started.",
       { secret: true },
@@ -90,9 +90,6 @@ export const table = {
       "mymaster",
       "Name of the primary that the Sentinels watch.",
     ),
-    sentinelPassword: optional("REDIS_SENTINEL_PASSWORD", text, "Password of the Sentinels themselves.", {
-      secret: true,
-    }),
     tls: tlsClient("REDIS", "the Redis server"),
   },
   store: {
@@ -280,7 +277,7 @@ export const table = {
     privateKeyFile: optional(
       "CORDUM_SIGNATURE_KEY",
       text,
-      "PKCS#8 PEM file of our private key, ECDSA P-256 or Ed25519. Set: packets that we send are signed.",
+      "PKCS#8 PEM file of our private key, ECDSA P-256 or Ed25519. Set, and not `off`: packets that we send are signed.",
     ),
     publicKeysDir: optional(
       "CORDUM_SIGNATURE_PUBLIC_KEYS",

@@ -1,4 +1,4 @@
-import { type Context, trace } from "@opentelemetry/api";
+import { trace } from "@opentelemetry/api";
 import { type DestinationStream, type Logger, pino } from "pino";
 import { createTextStream } from "./text-log.ts";
 
@@ -49,15 +49,15 @@ export function createLogger({
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
     redact: { paths: [...censored, ...censoredHeaders], censor: "[redacted]" },
-    mixin: () => traceIds(),
+    mixin: traceIds,
   };
   if (format === "text") return pino(options, createTextStream(destination ?? pino.destination({ fd: 2, sync: true })));
   return destination === undefined ? pino(options) : pino(options, destination);
 }
 
-/** Ids of the span in a context, default the active one; nothing outside a span. */
-export function traceIds(context?: Context): { trace_id?: string; span_id?: string } {
-  const span = context === undefined ? trace.getActiveSpan() : trace.getSpan(context);
+/** Ids of the active span; nothing outside a span. */
+function traceIds(): { trace_id?: string; span_id?: string } {
+  const span = trace.getActiveSpan();
   if (span === undefined) return {};
   const { traceId, spanId } = span.spanContext();
   return { trace_id: traceId, span_id: spanId };

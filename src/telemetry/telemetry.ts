@@ -7,8 +7,7 @@ import { type Resource, resourceFromAttributes } from "@opentelemetry/resources"
 import { AggregationType, InstrumentType, MeterProvider } from "@opentelemetry/sdk-metrics";
 import { BatchSpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
 import type { Logger } from "pino";
-import { createHealth, type Health } from "./health.ts";
-import { type MetricsServer, openMetricsServer } from "./http-server.ts";
+import { type AnswerProbe, type MetricsServer, openMetricsServer } from "./http-server.ts";
 import { observeProcess } from "./process-metrics.ts";
 
 export interface TelemetryOptions {
@@ -20,12 +19,11 @@ export interface TelemetryOptions {
   otlpEndpoint?: string | undefined;
   /** Where `/metrics`, `/healthz` and `/readyz` are served. Without it they are not. */
   metricsAddr?: { host: string; port: number } | undefined;
-  /** What the two probes answer. Default: a new, empty one. */
-  health?: Health;
+  /** Answers `/healthz` and `/readyz` beside the metrics, for example from a health registry. Default: all is well. */
+  answerProbe?: AnswerProbe;
 }
 
 export interface Telemetry {
-  readonly health: Health;
   /** The port of the metrics server; undefined without one. */
   readonly metricsPort: number | undefined;
   /** Sends what is pending, at most 5 s, and gives the process-wide providers back. Safe to call twice. */
@@ -40,7 +38,7 @@ const secondsBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
  * before anything asks for a meter. Instruments made earlier (at the top of a module) record nothing.
  */
 export async function openTelemetry(options: TelemetryOptions): Promise<Telemetry> {
-  const { service, version, log, health = createHealth() } = options;
+  const { service, version, log, answerProbe = answerOk } = options;
   diag.setLogger(diagToLog(log), { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
   const resource = resourceFromAttributes({ "service.name": service, "service.version": version });
   const exporter = new PrometheusExporter({ preventServerStart: true, withoutScopeInfo: true });
@@ -48,7 +46,7 @@ export async function openTelemetry(options: TelemetryOptions): Promise<Telemetr
   const tracers = openTraces(resource, options.otlpEndpoint);
   let server: MetricsServer | undefined;
   try {
-    server = options.metricsAddr && (await openServer(options.metricsAddr, health, exporter));
+    server = options.metricsAddr && (await openServer(options.metricsAddr, answerProbe, exporter));
   } catch (error) {
     await close();
     throw error;
@@ -61,7 +59,6 @@ export async function openTelemetry(options: TelemetryOptions): Promise<Telemetr
     for (const api of [metrics, trace, context, propagation, diag]) api.disable();
   }
   return {
-    health,
     metricsPort: server?.port,
     close() {
       closing ??= close();
@@ -103,13 +100,18 @@ function openTraces(resource: Resource, otlpEndpoint: string | undefined): Trace
   return tracers;
 }
 
-function openServer(address: { host: string; port: number }, health: Health, exporter: PrometheusExporter) {
+function openServer(address: { host: string; port: number }, answerProbe: AnswerProbe, exporter: PrometheusExporter) {
   return openMetricsServer({
     address,
-    health,
+    answerProbe,
     serveMetrics: (request, response) => exporter.getMetricsRequestHandler(request, response),
   });
 }
+
+const answerOk: AnswerProbe = async (path) => {
+  if (path !== "/healthz" && path !== "/readyz") return undefined;
+  return { status: 200, contentType: "application/json", body: '{"status":"ok","checks":{}}' };
+};
 
 function diagToLog(log: Logger) {
   const write = (level: "debug" | "warn" | "error") => (message: string) => log[level]({ part: "telemetry" }, message);

@@ -1,1 +1,10 @@
-export { openWorkerRegistry, type RegistryOptions, toWorkerInfo, type WorkerInfo, type WorkerRegistry } from "./registry.ts";
+export {
+  openWorkerRegistry,
+  type RegistryOptions,
+  toWorkerInfo,
+  type WorkerInfo,
+  type WorkerRegistry,
+} from "./registry.ts";
+export { createWorkerService } from "./service.ts";
+export { type RoutingView, toWorkerSnapshot, type WorkerSnapshot } from "./snapshot.ts";
+export { startWorkerSnapshots, type WorkerSnapshots, type WorkerSnapshotsOptions } from "./snapshot-writer.ts";

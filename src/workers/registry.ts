@@ -1,7 +1,7 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { type Heartbeat, HeartbeatSchema } from "@cordum/proto/cordum/agent/v1/heartbeat_pb.js";
-import { metrics } from "@opentelemetry/api";
 import type { Msg } from "@nats-io/transport-node";
+import { metrics } from "@opentelemetry/api";
 import { type Bus, isWorkerId, parsePacket, subjects } from "../bus/index.ts";
 
 /** A worker as its latest heartbeat describes it. */
@@ -32,6 +32,8 @@ export interface WorkerRegistry {
   live(): WorkerInfo[];
   /** Called for each heartbeat, after the registry took it. */
   onHeartbeat(listener: (worker: WorkerInfo, message: Msg) => void): void;
+  /** Called with the id of a worker that has not been heard from for its time to live. */
+  onExpired(listener: (id: string) => void): void;
   /** Forgets a worker until its next heartbeat: nobody listens on its subject. */
   forget(id: string): void;
   close(): void;
@@ -47,6 +49,7 @@ export interface RegistryOptions {
 export function openWorkerRegistry(bus: Bus, { ttlMs, now = Date.now }: RegistryOptions): WorkerRegistry {
   const workers = new Map<string, WorkerInfo>();
   const listeners: ((worker: WorkerInfo, message: Msg) => void)[] = [];
+  const expiredListeners: ((id: string) => void)[] = [];
   const refused = metrics.getMeter("cordum").createCounter("cordum_heartbeats_refused_total", {
     description: "Heartbeats that could not be used, by reason.",
   });
@@ -65,9 +68,14 @@ export function openWorkerRegistry(bus: Bus, { ttlMs, now = Date.now }: Registry
   }
 
   const subscription = bus.connection.subscribe(subjects.heartbeat, { callback: onMessage });
-  const sweeper = setInterval(() => {
-    for (const worker of workers.values()) if (now() - worker.lastSeenMs > ttlMs) workers.delete(worker.id);
-  }, Math.min(ttlMs, 5_000));
+  const expire = () => {
+    for (const { id, lastSeenMs } of workers.values()) {
+      if (now() - lastSeenMs <= ttlMs) continue;
+      workers.delete(id);
+      for (const listener of expiredListeners) listener(id);
+    }
+  };
+  const sweeper = setInterval(expire, Math.min(ttlMs, 1_000));
   sweeper.unref();
 
   const isLive = (worker: WorkerInfo | undefined) => worker !== undefined && now() - worker.lastSeenMs <= ttlMs;
@@ -78,6 +86,7 @@ export function openWorkerRegistry(bus: Bus, { ttlMs, now = Date.now }: Registry
     },
     live: () => [...workers.values()].filter(isLive),
     onHeartbeat: (listener) => void listeners.push(listener),
+    onExpired: (listener) => void expiredListeners.push(listener),
     forget: (id) => void workers.delete(id),
     close() {
       clearInterval(sweeper);

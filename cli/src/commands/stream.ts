@@ -4,8 +4,8 @@ import { ControlCommand } from "../control-command.ts";
 import { CliError } from "../lib/cli-error.ts";
 import { exitCodes } from "../lib/exit-codes.ts";
 import { followStream } from "../lib/follow-stream.ts";
-import { parseState, stateNames } from "../lib/job-state.ts";
 import { eventJson, eventLine } from "../lib/stream-view.ts";
+import { stateFlag } from "../state-flag.ts";
 
 const kinds = { packet: StreamKind.PACKET, transition: StreamKind.TRANSITION };
 const repeated = { multiple: true, multipleNonGreedy: true } as const;
@@ -27,7 +27,7 @@ export default class Stream extends ControlCommand {
     subject: Flags.string({ summary: "Only packets on this bus subject; * and > as in NATS.", ...repeated }),
     job: Flags.string({ summary: "Only what concerns this job.", ...repeated }),
     topic: Flags.string({ summary: "Only jobs of this topic; * and > as in NATS.", ...repeated }),
-    state: Flags.string({ summary: "Only transitions into this state.", options: stateNames, ...repeated }),
+    state: stateFlag({ summary: "Only transitions into this state.", ...repeated }),
     "terminal-only": Flags.boolean({ summary: "Only transitions that end a job." }),
     count: Flags.integer({ summary: "End after this many events.", min: 1 }),
   };
@@ -40,7 +40,7 @@ export default class Stream extends ControlCommand {
       subjects: flags.subject ?? [],
       jobIds: flags.job ?? [],
       topics: flags.topic ?? [],
-      states: (flags.state ?? []).map(parseState),
+      states: flags.state ?? [],
       terminalOnly: flags["terminal-only"] ?? false,
     };
     const signal = this.timeoutMs === undefined ? new AbortController().signal : AbortSignal.timeout(this.timeoutMs);

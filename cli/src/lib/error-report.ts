@@ -1,4 +1,5 @@
 import type { CliError } from "./cli-error.ts";
+import { printable } from "./text.ts";
 
 /** The lines for stderr: what went wrong, the fields to blame that it does not name itself, and what to do. */
 export function errorLines(error: CliError): string[] {
@@ -9,7 +10,7 @@ export function errorLines(error: CliError): string[] {
     `error: ${error.message}`,
     ...unnamed.map(({ field, description }) => `  ${field}: ${description}`),
     ...(error.hint ? [`hint: ${error.hint}`] : []),
-  ];
+  ].map(printable);
 }
 
 /** The same for scripts: what `--json` prints on stderr. */

@@ -1,4 +1,5 @@
 import { JobState, SafetyDecision } from "@cordum/proto/cordum/v1/job_pb.js";
+import { usageError } from "./cli-error.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
 import { colour } from "./text.ts";
 
@@ -25,14 +26,21 @@ export function stateName(state: JobState): string {
   return state === JobState.UNSPECIFIED ? "" : (JobState[state] ?? String(state));
 }
 
-/** The states by name, for flags. */
-export const stateNames = Object.values(JobState).filter(
+/** The states by name. */
+const stateNames = Object.values(JobState).filter(
   (name): name is string => typeof name === "string" && name !== "UNSPECIFIED",
 );
 
-/** The state of a name in `stateNames`. */
+/**
+ * The state of a name, in any case.
+ * @throws CliError (usage) for an unknown one
+ */
 export function parseState(name: string): JobState {
-  return (JobState as unknown as Record<string, JobState | undefined>)[name] ?? JobState.UNSPECIFIED;
+  const state = JobState[name.toUpperCase() as keyof typeof JobState];
+  if (state === undefined || !stateNames.includes(name.toUpperCase())) {
+    throw usageError(`"${name}" is not a state of a job: ${stateNames.join(", ")}`);
+  }
+  return state;
 }
 
 /** The name of a state in its colour, for a terminal. */

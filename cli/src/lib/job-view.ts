@@ -4,7 +4,7 @@ import { PolicyConstraintsSchema, type PolicyRemediation } from "@cordum/proto/c
 import { type DecisionRecord, type Job, type JobEvent, JobSchema } from "@cordum/proto/cordum/v1/job_pb.js";
 import { colouredState, decisionName, stateName } from "./job-state.ts";
 import { toRestJson } from "./json.ts";
-import { type Column, colour, formatJson, formatMicros, formatPairs } from "./text.ts";
+import { type Column, colour, formatJson, formatMicros, formatPairs, oneLine } from "./text.ts";
 
 /** A payload as JSON; undefined when there is none, or it was not asked for. */
 export function payloadJson(value: Value | undefined): JsonValue | undefined {
@@ -131,7 +131,11 @@ export function transitionLine(job: Job): string {
     job.waitingReason && `waits for ${job.waitingReason}`,
     errorText(job) || job.safetyReason,
   ];
-  return [colour("dim", formatMicros(job.updatedAt)), colouredState(job.state), ...facts.filter(Boolean)].join("  ");
+  return [
+    colour("dim", formatMicros(job.updatedAt)),
+    colouredState(job.state),
+    ...facts.filter(Boolean).map(oneLine),
+  ].join("  ");
 }
 
 export function jobJson(job: Job): JsonValue {

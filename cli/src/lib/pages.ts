@@ -4,6 +4,11 @@ export interface Page<Item> {
   nextCursor: string;
 }
 
+export interface PageRequest {
+  pageSize: number;
+  cursor: string;
+}
+
 export interface PageOptions {
   /** Items wanted. 0 means all there are. */
   limit: number;
@@ -14,7 +19,7 @@ const maxPageSize = 500;
 
 /** Pages of a list, at most 500 items each, until enough items or the end are reached. */
 export async function* readPages<Item>(
-  read: (request: { pageSize: number; cursor: string }) => Promise<Page<Item>>,
+  read: (request: PageRequest) => Promise<Page<Item>>,
   { limit, cursor = "" }: PageOptions,
 ): AsyncGenerator<Page<Item>> {
   let left = limit === 0 ? Number.POSITIVE_INFINITY : limit;

@@ -4,7 +4,7 @@ import type { JobTransition } from "@cordum/proto/cordum/v1/job_pb.js";
 import { type StreamEvent, StreamEventSchema } from "@cordum/proto/cordum/v1/stream_pb.js";
 import { colouredState, stateName } from "./job-state.ts";
 import { toRestJson } from "./json.ts";
-import { colour, formatMicros, printable } from "./text.ts";
+import { colour, formatMicros, oneLine } from "./text.ts";
 
 export function eventJson(event: StreamEvent): JsonValue {
   return toRestJson(StreamEventSchema, event);
@@ -18,7 +18,7 @@ export function eventLine({ event, subject }: StreamEvent): string {
     case "packet":
       return packetText(subject, event.value);
     default:
-      return colour("dim", printable(subject));
+      return colour("dim", oneLine(subject));
   }
 }
 
@@ -31,7 +31,7 @@ function transitionText(transition: JobTransition): string {
     [workerId && `worker ${workerId}`, pool && `pool ${pool}`].filter(Boolean).join(" "),
     [errorCode, errorMessage].filter(Boolean).join(": "),
   ];
-  const details = printable([jobId, ...facts.filter(Boolean)].join("  ").replaceAll("\n", " "));
+  const details = oneLine([jobId, ...facts.filter(Boolean)].join("  "));
   return `${colour("dim", formatMicros(at))}  ${colouredState(to)}  ${details}`;
 }
 
@@ -43,5 +43,5 @@ function packetText(subject: string, packet: BusPacket): string {
   const json = toJson(BusPacketSchema, packet);
   const body =
     payload.case && typeof json === "object" && json !== null && !Array.isArray(json) ? json[payload.case] : {};
-  return `${colour("dim", at)}  ${colour("cyan", printable(subject))}  ${payload.case ?? "packet"} ${JSON.stringify(body)}`;
+  return `${colour("dim", at)}  ${colour("cyan", oneLine(subject))}  ${payload.case ?? "packet"} ${JSON.stringify(body)}`;
 }

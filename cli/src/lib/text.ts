@@ -13,23 +13,26 @@ export interface Column<Row> {
   value: (row: Row) => string;
 }
 
-/** Rows as aligned columns under their titles, two spaces apart. A column that is empty in every row is left out. */
-export function formatTable<Row>(rows: readonly Row[], columns: readonly Column<Row>[]): string[] {
-  const filled = columns
-    .map(({ title, value }) => ({ title, cells: rows.map((row) => oneLine(value(row))) }))
-    .filter(({ cells }) => cells.some((cell) => cell !== ""));
-  const widths = filled.map(({ title, cells }) =>
-    cells.reduce((max, cell) => Math.max(max, cell.length), title.length),
-  );
-  const line = (cells: readonly string[]) =>
-    cells
-      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
-      .join("  ")
-      .trimEnd();
-  return [
-    line(filled.map(({ title }) => title)),
-    ...rows.map((_, i) => line(filled.map(({ cells }) => cells[i] ?? ""))),
-  ];
+/**
+ * Lays rows out as aligned columns, two spaces apart; an empty cell is `-`, so that each row has every column. The first
+ * rows come under their titles, and later ones keep the widths of those before.
+ */
+export function createTable<Row>(columns: readonly Column<Row>[]): (rows: readonly Row[]) => string[] {
+  const widths = columns.map(({ title }) => title.length);
+  let titles = [columns.map(({ title }) => title)];
+  return (rows) => {
+    if (rows.length === 0) return [];
+    const lines = [...titles, ...rows.map((row) => columns.map(({ value }) => oneLine(value(row)) || "-"))];
+    titles = [];
+    for (const cells of lines)
+      for (const [i, cell] of cells.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
+    return lines.map((cells) =>
+      cells
+        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+        .join("  ")
+        .trimEnd(),
+    );
+  };
 }
 
 /** `key  value` lines with the values aligned. Pairs without a value are left out. */
@@ -41,7 +44,8 @@ export function formatPairs(pairs: readonly (readonly [key: string, value: strin
   );
 }
 
-function oneLine(text: string): string {
+/** Text from elsewhere on one line, safe to show. */
+export function oneLine(text: string): string {
   return printable(text.replaceAll("\n", " "));
 }
 

@@ -1,7 +1,7 @@
 -- Gives the job to a worker: the next attempt, with a lease when the worker keeps one.
--- Args: expected, attempt, digest, worker, pool, leased, lease ms, timeout ms, decision, refund, max attempts, slot, want
+-- Args: expected, attempt, digest, worker, pool, leased, lease ms, timeout ms, decision, refund, max attempts, slot
 local function dispatch(key, id, expected, attempt, digest, worker, pool, leased, lease_ms, timeout_ms, decision, refund,
-                        max_attempts, slot, want)
+                        max_attempts, slot)
   local job, problem = read(key, id, expected, attempt)
   if not job then return problem end
   if digest ~= "" and digest ~= job.digest then return { 0, "digest", job.state, job.attempt } end
@@ -16,10 +16,5 @@ local function dispatch(key, id, expected, attempt, digest, worker, pool, leased
   if leased == "1" then redis.call("ZADD", job.prefix .. "leases", now_ms + tonumber(lease_ms), id)
   elseif from == "DISPATCHED" then redis.call("ZREM", job.prefix .. "leases", id) end
   set_deadline(job, tonumber(timeout_ms))
-  local reply = { 1, from, job.attempt, job.deadline and string.format("%.0f", job.deadline - now_ms) or "", now_us }
-  if want == "1" then
-    local more = redis.call("HMGET", key, "request", "decision", "trace")
-    reply[6], reply[7], reply[8] = more[1], more[2] or "", more[3] or ""
-  end
-  return reply
+  return { 1, from, job.attempt, job.deadline and string.format("%.0f", job.deadline - now_ms) or "", now_us }
 end

@@ -18,9 +18,11 @@ local function finish(key, id, expected, attempt, worker, to, result_ptr, code, 
     return { 0, "worker", job.state, job.attempt }
   end
   if not transitions[job.state][to] then return refused(job, to) end
+  if job.worker == "" then job.worker = worker end -- who of the topic's queue group took it is known only now
   move(job, to, job.worker, code)
   decide(job, decision)
-  redis.call("HSET", key, "state", to, "updated", now_us, "last_state", job.state, "waiting", "")
+  redis.call("HSET", key, "state", to, "updated", now_us, "last_state", job.state, "worker", job.worker,
+    "waiting", "")
   if result_ptr ~= "" then redis.call("HSET", key, "result_ptr", result_ptr) end
   if execution_ms ~= "0" then redis.call("HSET", key, "execution_ms", execution_ms) end
   if code ~= "" or message ~= "" then redis.call("HSET", key, "error_code", code, "error_message", message) end

@@ -1,6 +1,6 @@
 -- Puts the job back to wait for a worker; when its attempts are used up it ends FAILED instead (reply begins with 2).
--- Args: expected, attempt, digest, pools, waiting reason, longest wait ms, decision, refund, burn (0/1), want, keep ms
-local function park(key, id, expected, attempt, digest, pools, waiting, wait_ms, decision, refund, burn, want, keep_ms)
+-- Args: expected, attempt, digest, pools, waiting reason, longest wait ms, decision, refund, burn (0/1), keep ms
+local function park(key, id, expected, attempt, digest, pools, waiting, wait_ms, decision, refund, burn, keep_ms)
   local job, problem = read(key, id, expected, attempt)
   if not job then return problem end
   if digest ~= "" and digest ~= job.digest then return { 0, "digest", job.state, job.attempt } end
@@ -20,9 +20,5 @@ local function park(key, id, expected, attempt, digest, pools, waiting, wait_ms,
     "refunds", job.refunds, "waiting_since", string.format("%.0f", since), "slot", "")
   redis.call("ZREM", job.prefix .. "leases", id)
   set_deadline(job, math.max(since + tonumber(wait_ms) - now_ms, 1))
-  if want == "1" then
-    local more = redis.call("HMGET", key, "request", "decision")
-    reply[11], reply[12] = more[1], more[2] or ""
-  end
   return reply
 end

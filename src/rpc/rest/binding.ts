@@ -1,4 +1,11 @@
-import { type DescField, type DescMessage, type DescMethod, type DescService, getOption, hasOption } from "@bufbuild/protobuf";
+import {
+  type DescField,
+  type DescMessage,
+  type DescMethod,
+  type DescService,
+  getOption,
+  hasOption,
+} from "@bufbuild/protobuf";
 import { http } from "@cordum/proto/google/api/annotations_pb.js";
 import type { HttpRule } from "@cordum/proto/google/api/http_pb.js";
 import { parseTemplate } from "./template.ts";

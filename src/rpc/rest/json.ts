@@ -72,7 +72,11 @@ function readValue(json: JsonValue, { value }: FieldPlan, path: string): JsonVal
   return name;
 }
 
-function mapShape(json: JsonValue, shape: FieldPlan["shape"], change: (item: JsonValue, step: string) => JsonValue): JsonValue {
+function mapShape(
+  json: JsonValue,
+  shape: FieldPlan["shape"],
+  change: (item: JsonValue, step: string) => JsonValue,
+): JsonValue {
   if (shape === "list" && Array.isArray(json)) return json.map((item, index) => change(item, `[${index}]`));
   if (shape === "map" && isObject(json)) {
     for (const [key, item] of Object.entries(json)) setOwn(json, key, change(item, `[${JSON.stringify(key)}]`));

@@ -23,7 +23,8 @@ export function toRequestMessage({ method, body: target }: RestBinding, input: R
   applyQuery(method.input, json, input.query);
   if (target === "message") Object.assign(json, withoutNamesOf(json, parseObject(input.body), method.input));
   else if (target) json[target.name] = parseJson(input.body) ?? {};
-  for (const { field, segments } of input.rawVariables) assignPath(method.input, json, field, decodeVariable(field, segments));
+  for (const { field, segments } of input.rawVariables)
+    assignPath(method.input, json, field, decodeVariable(field, segments));
   return fromRestJson(method.input, json);
 }
 
@@ -40,7 +41,13 @@ function applyQuery(schema: DescMessage, json: JsonObject, query: URLSearchParam
     const field = fieldAt(schema, path);
     if (!field || (field.message && field.fieldKind !== "message")) continue;
     const values = query.getAll(name).map((text) => queryValue(field, name, text));
-    if (field.fieldKind === "list") assignPath(schema, json, path, values.filter((value) => value !== undefined));
+    if (field.fieldKind === "list")
+      assignPath(
+        schema,
+        json,
+        path,
+        values.filter((value) => value !== undefined),
+      );
     else {
       const last = values[values.length - 1];
       if (last !== undefined) assignPath(schema, json, path, last);

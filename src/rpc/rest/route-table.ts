@@ -1,4 +1,4 @@
-import { parseTemplate, type PathTemplate } from "./template.ts";
+import { type PathTemplate, parseTemplate } from "./template.ts";
 
 /** What a path leads to. `rawVariables` are percent-encoded still. */
 export type RouteMatch<T> =
@@ -52,7 +52,12 @@ export function createRouteTable<T>(): RouteTable<T> {
         const hit = byVerb.get(wanted);
         if (hit) {
           const { source } = hit.template;
-          return { kind: "found", route: hit.route, template: source, rawVariables: variablesOf(hit.template, segments) };
+          return {
+            kind: "found",
+            route: hit.route,
+            template: source,
+            rawVariables: variablesOf(hit.template, segments),
+          };
         }
       }
       const allowed = new Set(leaves.flatMap(({ byVerb }) => [...byVerb.keys()]));

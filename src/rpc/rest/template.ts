@@ -25,6 +25,7 @@ export interface PathTemplate {
  */
 export function parseTemplate(source: string): PathTemplate {
   if (!source.startsWith("/")) throw new Error(`path template must start with /: ${source}`);
+  if (/[{}]/.test(source.replace(/\{[^{}]*\}/g, ""))) throw new Error(`unbalanced braces in path template: ${source}`);
   const parts: TemplatePart[] = [];
   const variables: PathVariable[] = [];
   for (const piece of splitPieces(source.slice(1))) {

@@ -4,8 +4,6 @@ import { Flags } from "@oclif/core";
 import { ControlCommand, listFlags } from "../../control-command.ts";
 import { dlqColumns } from "../../lib/dlq-view.ts";
 import { toRestJson } from "../../lib/json.ts";
-import { readPages } from "../../lib/pages.ts";
-import { formatTable } from "../../lib/text.ts";
 
 export default class DlqList extends ControlCommand {
   static override summary = "List jobs that ended badly, and packets nobody could read; newest first.";
@@ -21,18 +19,10 @@ export default class DlqList extends ControlCommand {
     const { flags } = await this.parse(DlqList);
     const { dlq } = await this.connect();
     const filter = { topic: flags.topic ?? "", reasonCode: flags["reason-code"] ?? "", tenant: flags.tenant ?? "" };
-    const read = (page: { pageSize: number; cursor: string }) =>
-      dlq.listDlqEntries({ ...filter, ...page }, this.callOptions);
-    const list = { items: [] as JsonValue[], next_cursor: "" };
-    for await (const { items, nextCursor } of readPages(read, {
-      limit: flags.all ? 0 : flags.limit,
-      cursor: flags.cursor,
-    })) {
-      this.print(formatTable(items, dlqColumns));
-      if (this.jsonEnabled()) list.items.push(...items.map((entry) => toRestJson(DlqEntrySchema, entry)));
-      list.next_cursor = nextCursor;
-    }
-    this.noteNextPage(list.next_cursor);
-    return list;
+    return this.printPages(flags, {
+      read: (page) => dlq.listDlqEntries({ ...filter, ...page }, this.callOptions),
+      columns: dlqColumns,
+      toJson: (entry) => toRestJson(DlqEntrySchema, entry),
+    });
   }
 }

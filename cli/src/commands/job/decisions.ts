@@ -4,7 +4,7 @@ import { Flags } from "@oclif/core";
 import { ControlCommand, jobIdArg } from "../../control-command.ts";
 import { decisionColumns } from "../../lib/job-view.ts";
 import { toRestJson } from "../../lib/json.ts";
-import { formatTable } from "../../lib/text.ts";
+import { createTable } from "../../lib/text.ts";
 
 export default class JobDecisions extends ControlCommand {
   static override summary = "List what policy has decided about a job, newest first.";
@@ -18,7 +18,7 @@ export default class JobDecisions extends ControlCommand {
     const { args, flags } = await this.parse(JobDecisions);
     const { jobs } = await this.connect();
     const { decisions } = await jobs.listDecisions({ jobId: args.job_id, limit: flags.limit }, this.callOptions);
-    this.print(formatTable(decisions, decisionColumns));
+    this.print(createTable(decisionColumns)(decisions));
     return decisions.map((decision) => toRestJson(DecisionRecordSchema, decision));
   }
 }

@@ -2,10 +2,8 @@ import type { JsonValue } from "@bufbuild/protobuf";
 import { Flags } from "@oclif/core";
 import { ControlCommand, listFlags } from "../../control-command.ts";
 import { parseMomentMicros } from "../../lib/duration.ts";
-import { parseState, stateNames } from "../../lib/job-state.ts";
 import { jobColumns, jobJson } from "../../lib/job-view.ts";
-import { readPages } from "../../lib/pages.ts";
-import { formatTable } from "../../lib/text.ts";
+import { stateFlag } from "../../state-flag.ts";
 
 const momentFlag = Flags.custom<bigint>({
   helpValue: "<moment>",
@@ -19,11 +17,7 @@ export default class JobList extends ControlCommand {
     "<%= config.bin %> <%= command.id %> --topic job.hello --all --json",
   ];
   static override flags = {
-    state: Flags.string({
-      summary: "Only jobs in this state.",
-      options: stateNames,
-      parse: async (text) => text.toUpperCase(),
-    }),
+    state: stateFlag({ summary: "Only jobs in this state, e.g. FAILED." }),
     topic: Flags.string({ summary: "Only jobs of this topic." }),
     tenant: Flags.string({ summary: "Only jobs of this tenant." }),
     team: Flags.string({ summary: "Only jobs of this team." }),
@@ -39,7 +33,7 @@ export default class JobList extends ControlCommand {
     const { flags } = await this.parse(JobList);
     const { jobs } = await this.connect();
     const filter = {
-      ...(flags.state ? { state: parseState(flags.state) } : {}),
+      ...(flags.state ? { state: flags.state } : {}),
       topic: flags.topic ?? "",
       tenant: flags.tenant ?? "",
       team: flags.team ?? "",
@@ -47,18 +41,10 @@ export default class JobList extends ControlCommand {
       updatedAfter: flags["updated-after"] ?? 0n,
       updatedBefore: flags["updated-before"] ?? 0n,
     };
-    const read = (page: { pageSize: number; cursor: string }) =>
-      jobs.listJobs({ ...filter, ...page }, this.callOptions);
-    const list = { items: [] as JsonValue[], next_cursor: "" };
-    for await (const { items, nextCursor } of readPages(read, {
-      limit: flags.all ? 0 : flags.limit,
-      cursor: flags.cursor,
-    })) {
-      this.print(formatTable(items, jobColumns));
-      if (this.jsonEnabled()) list.items.push(...items.map(jobJson));
-      list.next_cursor = nextCursor;
-    }
-    this.noteNextPage(list.next_cursor);
-    return list;
+    return this.printPages(flags, {
+      read: (page) => jobs.listJobs({ ...filter, ...page }, this.callOptions),
+      columns: jobColumns,
+      toJson: jobJson,
+    });
   }
 }

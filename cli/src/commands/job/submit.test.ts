@@ -1,11 +1,11 @@
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { create, fromJson, toJson } from "@bufbuild/protobuf";
+import { create, fromJson, type MessageInitShape, toJson } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { SubmitJobRequest } from "@cordum/proto/cordum/v1/api_pb.js";
-import { type Job, JobSchema, JobState, SafetyDecision } from "@cordum/proto/cordum/v1/job_pb.js";
+import { JobSchema, JobState, SafetyDecision } from "@cordum/proto/cordum/v1/job_pb.js";
 import { BadRequestSchema } from "@cordum/proto/google/rpc/error_details_pb.js";
 import { beforeAll, describe, expect, it } from "vitest";
 import { type FakeServices, startFakeGateway } from "../../testing/fake-gateway.ts";
@@ -38,7 +38,7 @@ async function run(
 }
 
 /** A job that passes through these states, and has these properties throughout. */
-function passes(states: JobState[], job: Partial<Job> = {}): FakeServices["jobs"] {
+function passes(states: JobState[], job: MessageInitShape<typeof JobSchema> = {}): FakeServices["jobs"] {
   const at = (index: number) =>
     create(JobSchema, { id: "j1", ...job, state: states[index] ?? 0, updatedAt: BigInt(index) });
   return {

@@ -3,7 +3,7 @@ import { WorkerSchema } from "@cordum/proto/cordum/v1/worker_pb.js";
 import { Flags } from "@oclif/core";
 import { ControlCommand } from "../../control-command.ts";
 import { toRestJson } from "../../lib/json.ts";
-import { formatTable } from "../../lib/text.ts";
+import { createTable } from "../../lib/text.ts";
 import { workerColumns } from "../../lib/worker-view.ts";
 
 export default class WorkerList extends ControlCommand {
@@ -15,7 +15,7 @@ export default class WorkerList extends ControlCommand {
     const { flags } = await this.parse(WorkerList);
     const clients = await this.connect();
     const { workers } = await clients.workers.listWorkers({ pool: flags.pool ?? "" }, this.callOptions);
-    this.print(formatTable(workers, workerColumns));
+    this.print(createTable(workerColumns)(workers));
     return workers.map((worker) => toRestJson(WorkerSchema, worker));
   }
 }

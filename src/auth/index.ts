@@ -1,0 +1,2 @@
+export { type AuthenticatorOptions, createAuthenticator } from "./authenticator.ts";
+export { requireTenant } from "./require-tenant.ts";

@@ -1,0 +1,48 @@
+/** Grants a permission such as `jobs.submit`. */
+export type Grant = (permission: string) => boolean;
+
+const everything: Grant = () => true;
+
+/** Every permission is `<resource>.<action>`; what only looks ends in `.read`. */
+const reading: Grant = (permission) => permission.endsWith(".read");
+
+/** What each role may do. A permission that is new belongs to `admin` alone until it is added here. */
+const grants: Readonly<Record<string, Grant>> = {
+  admin: everything,
+  user: anyOf([
+    "jobs.submit",
+    "jobs.read",
+    "jobs.cancel",
+    "dlq.read",
+    "workers.read",
+    "status.read",
+    "stream.read",
+    "memory.read",
+  ]),
+  viewer: reading,
+  worker: anyOf(["memory.read", "jobs.read", "status.read"]),
+};
+
+const aliases: Readonly<Record<string, string>> = { "": "admin", secops: "admin", operator: "admin" };
+
+/**
+ * The role that a configured name stands for; no name stands for `admin`.
+ * @returns undefined for a name that is no role
+ */
+export function roleOf(name: string): string | undefined {
+  const lower = name.trim().toLowerCase();
+  const role = Object.hasOwn(aliases, lower) ? aliases[lower] : lower;
+  return role !== undefined && Object.hasOwn(grants, role) ? role : undefined;
+}
+
+/** What a role may do; nothing when it is unknown. */
+export function grantOf(role: string): Grant {
+  return (Object.hasOwn(grants, role) ? grants[role] : undefined) ?? (() => false);
+}
+
+export const roleNames: readonly string[] = Object.keys(grants);
+
+function anyOf(permissions: readonly string[]): Grant {
+  const set = new Set(permissions);
+  return (permission) => set.has(permission);
+}

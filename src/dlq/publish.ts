@@ -1,0 +1,27 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import { JobResultSchema, JobStatus } from "@cordum/proto/cordum/agent/v1/job_pb.js";
+import { type Bus, encodePacket, subjects } from "../bus/index.ts";
+import type { TerminalState } from "../jobs/index.ts";
+
+/** A job that ended badly. */
+export interface EndedBadly {
+  jobId: string;
+  traceId: string;
+  status: TerminalState;
+  errorCode: string;
+  errorMessage: string;
+}
+
+const senderId = "cordum-scheduler";
+
+/**
+ * Tells the dead letter stream. Resolves when the stream has it; repeating it within two minutes changes nothing.
+ * @throws Error when the stream did not acknowledge
+ */
+export async function publishDeadLetter(bus: Bus, ended: EndedBadly): Promise<void> {
+  const { jobId, traceId, status, errorCode, errorMessage } = ended;
+  const result = create(JobResultSchema, { jobId, status: JobStatus[status], errorCode, errorMessage });
+  const payload = toBinary(JobResultSchema, result);
+  const packet = encodePacket({ traceId, senderId, kind: "jobResult", payload, createdAtMs: Date.now() });
+  await bus.jetstream.publish(subjects.deadLetter, bus.signer.seal(packet), { msgID: `dlq:${jobId}` });
+}

@@ -1,0 +1,1 @@
+export { createMemoryService, type MemoryServiceDeps } from "./service.ts";

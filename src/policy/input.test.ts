@@ -1,0 +1,46 @@
+import { create } from "@bufbuild/protobuf";
+import { JobPriority, JobRequestSchema } from "@cordum/proto/cordum/agent/v1/job_pb.js";
+import { PolicyCheckRequestSchema } from "@cordum/proto/cordum/agent/v1/safety_pb.js";
+import { describe, expect, it } from "vitest";
+import { inputFromCheck, inputFromJob } from "./input.ts";
+
+describe("inputFromJob()", () => {
+  it("takes what policy looks at from a job", () => {
+    const request = create(JobRequestSchema, {
+      jobId: "j1",
+      topic: "job.x",
+      tenantId: "acme",
+      principalId: "ada",
+      priority: JobPriority.CRITICAL,
+      memoryId: "m",
+      labels: { a: "1" },
+      meta: { capability: "c" },
+      env: { tenant_id: "ignored", CORDUM_EFFECTIVE_CONFIG: "{}" },
+    });
+
+    expect(inputFromJob(request)).toMatchObject({
+      jobId: "j1",
+      topic: "job.x",
+      tenant: "acme",
+      principalId: "ada",
+      priority: JobPriority.CRITICAL,
+      memoryId: "m",
+      labels: { a: "1" },
+      meta: { capability: "c" },
+      effectiveConfig: new TextEncoder().encode("{}"),
+    });
+  });
+
+  it("takes the tenant from the environment when the job has none, and leaves it open when nobody has", () => {
+    expect(inputFromJob(create(JobRequestSchema, { env: { tenant_id: "acme" } })).tenant).toBe("acme");
+    expect(inputFromJob(create(JobRequestSchema)).tenant).toBe("");
+  });
+});
+
+describe("inputFromCheck()", () => {
+  it("takes the request as it is", () => {
+    const request = create(PolicyCheckRequestSchema, { topic: "job.x" });
+
+    expect(inputFromCheck(request)).toBe(request);
+  });
+});

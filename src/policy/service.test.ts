@@ -1,0 +1,183 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer, type Http2Server } from "node:http2";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { create } from "@bufbuild/protobuf";
+import { Code, ConnectError, createClient, createRouterTransport, type Transport } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { DecisionType, PolicyCheckRequestSchema, SafetyKernel } from "@cordum/proto/cordum/agent/v1/safety_pb.js";
+import { SafetyDecision } from "@cordum/proto/cordum/v1/job_pb.js";
+import pino from "pino";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { openPolicyKernel, type PolicyKernel } from "./kernel.ts";
+import { createRemoteKernel } from "./remote-kernel.ts";
+import { createSafetyKernelService } from "./service.ts";
+
+const log = pino({ level: "silent" });
+const policy = `version: v1
+rules:
+  - id: slow
+    decision: allow
+    match: {topics: [job.slow]}
+    constraints: {budgets: {max_runtime_ms: 1000}}
+  - id: ask
+    decision: require_approval
+    reason: look first
+    match: {topics: [job.ask]}
+    remediations: [{id: m, replacement_topic: job.slow}]
+  - {id: full, decision: throttle, reason: full, match: {topics: [job.full]}}
+tenants:
+  default: {mcp: {deny_tools: [rm]}}
+`;
+
+let folder: string;
+let kernel: PolicyKernel;
+let transport: Transport;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "policy-"));
+  const path = join(folder, "safety.yaml");
+  await writeFile(path, policy);
+  kernel = await openPolicyKernel({ path, log });
+  transport = createRouterTransport((router) => router.service(SafetyKernel, createSafetyKernelService(kernel)));
+});
+
+afterEach(async () => {
+  await kernel.close();
+  await rm(folder, { recursive: true });
+});
+
+const input = (topic: string, labels: Record<string, string> = {}) =>
+  create(PolicyCheckRequestSchema, { jobId: "j1", topic, labels });
+
+describe("the SafetyKernel service", () => {
+  it("answers Check, Evaluate and Simulate alike", async () => {
+    const client = createClient(SafetyKernel, transport);
+
+    for (const method of ["check", "evaluate", "simulate"] as const) {
+      expect(await client[method](input("job.slow"))).toMatchObject({
+        decision: DecisionType.ALLOW_WITH_CONSTRAINTS,
+        reason: "",
+        ruleId: "slow",
+        policySnapshot: kernel.current().snapshot,
+        constraints: { budgets: { maxRuntimeMs: 1000n } },
+        approvalRequired: false,
+        approvalRef: "",
+      });
+    }
+    expect(await client.check(input("job.full"))).toMatchObject({ decision: DecisionType.THROTTLE, reason: "full" });
+    expect(await client.check(input("job.x"))).toMatchObject({ decision: DecisionType.ALLOW, ruleId: "" });
+  });
+
+  it("refers to the job that must be approved", async () => {
+    const client = createClient(SafetyKernel, transport);
+
+    expect(await client.check(input("job.ask"))).toMatchObject({
+      decision: DecisionType.REQUIRE_HUMAN,
+      reason: "look first",
+      approvalRequired: true,
+      approvalRef: "j1",
+      remediations: [{ id: "m", replacementTopic: "job.slow" }],
+    });
+  });
+
+  it("says in Explain which rule won and how many were considered", async () => {
+    const { explain } = createClient(SafetyKernel, transport);
+    const file = join(folder, "safety.yaml");
+
+    expect((await explain(input("job.ask"))).reason).toBe(
+      `rule "ask" (${file}:7) decided require_approval; reason: look first; considered 2 of 3 rules; rule "slow" failed on topics`,
+    );
+    expect((await explain(input("job.x"))).reason).toMatch(/^no rule matched; considered 3 of 3 rules; /);
+    expect((await explain(input("job.ask", { mcp_tool: "rm" }))).reason).toContain('then mcp tool "rm" denied');
+    expect((await explain(input("nope"))).reason).toBe("unsupported topic: no rule is considered");
+  });
+
+  it("lists snapshots", async () => {
+    expect(await createClient(SafetyKernel, transport).listSnapshots({})).toMatchObject({
+      snapshots: kernel.snapshots(),
+    });
+  });
+});
+
+describe("createRemoteKernel()", () => {
+  it("decides as the kernel it asks, over gRPC", async () => {
+    const routes = connectNodeAdapter({ routes: (r) => r.service(SafetyKernel, createSafetyKernelService(kernel)) });
+    const server = createServer(routes);
+    const remote = createRemoteKernel({ address: await listen(server), log });
+    try {
+      for (const topic of ["job.slow", "job.ask", "job.full", "job.x", "nope", ""]) {
+        expect(await remote.check(input(topic))).toEqual(kernel.check(input(topic)));
+      }
+    } finally {
+      await remote.close();
+      server.close();
+    }
+  });
+
+  it("reports a kernel that is not there as unavailable, leaves it alone, and comes back", async () => {
+    let calls = 0;
+    let failing = true;
+    let nowMs = 0;
+    const flaky = createRouterTransport((router) => {
+      router.rpc(SafetyKernel.method.check, () => {
+        calls += 1;
+        if (failing) throw new ConnectError("down", Code.Internal);
+        return { decision: DecisionType.ALLOW };
+      });
+    });
+    const remote = createRemoteKernel({ address: "unused", transport: flaky, log, now: () => nowMs });
+
+    for (let i = 0; i < 3; i++) {
+      await expect(remote.check(input("job.x"))).rejects.toMatchObject({ code: "unavailable", retryAfterMs: 1_000 });
+    }
+    nowMs = 10_000;
+    await expect(remote.check(input("job.x"))).rejects.toMatchObject({
+      code: "unavailable",
+      reason: "safety_kernel_unavailable",
+      message: "safety kernel unavailable: circuit open",
+      retryAfterMs: 20_000,
+    });
+    expect(calls).toBe(3);
+
+    failing = false;
+    nowMs = 30_000;
+    await remote.check(input("job.x"));
+    expect(remote.breakerState()).toBe("half-open");
+    await remote.check(input("job.x"));
+    expect(remote.breakerState()).toBe("closed");
+    await remote.close();
+  });
+
+  it("gives up on a kernel that does not answer in time", async () => {
+    const silent = createRouterTransport((router) => {
+      router.rpc(SafetyKernel.method.check, (_request, { signal }) => {
+        return new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+      });
+    });
+    const remote = createRemoteKernel({ address: "unused", transport: silent, log, timeoutMs: 50 });
+
+    await expect(remote.check(input("job.x"))).rejects.toMatchObject({ code: "unavailable" });
+    await remote.close();
+  });
+
+  it.each([
+    ["none", { decision: DecisionType.UNSPECIFIED }, SafetyDecision.DENY],
+    ["an unknown one", { decision: 9 as DecisionType }, SafetyDecision.DENY],
+    ["allow with approval", { decision: DecisionType.ALLOW, approvalRequired: true }, SafetyDecision.REQUIRE_APPROVAL],
+    ["deny with approval", { decision: DecisionType.DENY, approvalRequired: true }, SafetyDecision.DENY],
+  ])("takes the decision %s for the safe one", async (_title, response, expected) => {
+    const odd = createRouterTransport((router) => router.rpc(SafetyKernel.method.check, () => response));
+    const remote = createRemoteKernel({ address: "unused", transport: odd, log });
+
+    expect((await remote.check(input("job.x"))).decision).toBe(expected);
+    await remote.close();
+  });
+});
+
+function listen(server: Http2Server): Promise<string> {
+  return new Promise((resolve) => {
+    server.listen(0, "127.0.0.1", () => resolve(`127.0.0.1:${(server.address() as AddressInfo).port}`));
+  });
+}

@@ -1,0 +1,212 @@
+import { clone, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { type JobRequest, JobRequestSchema } from "@cordum/proto/cordum/agent/v1/job_pb.js";
+import { SafetyDecision } from "@cordum/proto/cordum/v1/job_pb.js";
+import { isTopic, type Outcome, parsePacket } from "../bus/index.ts";
+import { DomainError } from "../errors/index.ts";
+import {
+  clientLabels,
+  digestOf,
+  isReservedLabel,
+  type JobRecord,
+  jobHash,
+  priorityName,
+  publishTransition,
+} from "../jobs/index.ts";
+import { type Decision, inputFromJob } from "../policy/index.ts";
+import type { Dispatcher, Placed } from "./dispatcher.ts";
+import { endJob } from "./ending.ts";
+import type { Placeable, SchedulerPorts } from "./ports.ts";
+
+export interface Admission {
+  /** Handles one submit packet from the bus. */
+  admitPacket(bytes: Uint8Array, subject: string): Promise<Outcome>;
+  /** Decides on a recorded job again, for one that nobody admitted or that was throttled. */
+  admitRecord(record: JobRecord): Promise<void>;
+}
+
+interface Submission {
+  request: JobRequest;
+  /** As it is, or will be, stored. */
+  encoded: Uint8Array;
+  traceId: string;
+}
+
+const done: Outcome = { kind: "done" };
+const throttleMs = 5_000;
+const retryMs = 1_000;
+
+export function createAdmission(ports: SchedulerPorts, dispatcher: Dispatcher): Admission {
+  const { bus, store, policy, metrics, limits, log } = ports;
+
+  async function admitPacket(bytes: Uint8Array, subject: string): Promise<Outcome> {
+    const refusal = bus.signer.refusal(bytes);
+    if (refusal) return { kind: "poison", reason: refusal };
+    const submission = readSubmission(bytes);
+    if (typeof submission === "string") return { kind: "poison", reason: submission };
+    metrics.received.add(1, { topic: submission.request.topic });
+    try {
+      return await admit(submission);
+    } catch (error) {
+      const retryAfterMs = error instanceof DomainError ? error.retryAfterMs : undefined;
+      log.warn(
+        { err: error, job_id: submission.request.jobId, subject },
+        "submit not handled yet, will be tried again",
+      );
+      return { kind: "retry", afterMs: retryAfterMs ?? retryMs };
+    }
+  }
+
+  async function admit(submission: Submission): Promise<Outcome> {
+    const { request } = submission;
+    if (!isTopic(request.topic)) return refuseTopic(submission);
+    const decision = await policy.check(inputFromJob(request));
+    let placed = await enforce(submission, decision);
+    if (placed === "missing") {
+      // Put on the bus by somebody else than a gateway: the record is made here.
+      await record(submission);
+      placed = await enforce(submission, decision);
+    }
+    if (placed === "digest")
+      return { kind: "poison", reason: `job ${request.jobId} was recorded with another request` };
+    return done;
+  }
+
+  /** Commits what the decision asks for. */
+  async function enforce(submission: Submission, decision: Decision): Promise<Placed> {
+    const job = toPlaceable(submission, decision);
+    const states = ["PENDING"] as const;
+    const digest = digestOf(submission.encoded);
+    switch (decision.decision) {
+      case SafetyDecision.ALLOW:
+      case SafetyDecision.ALLOW_WITH_CONSTRAINTS:
+        return dispatcher.place(job, { states, digest, decision: decision.recordBytes });
+      case SafetyDecision.THROTTLE:
+        return hold(job, digest, decision, "PENDING", "throttled");
+      case SafetyDecision.REQUIRE_APPROVAL:
+        return hold(job, digest, decision, "APPROVAL_REQUIRED", "approval_required");
+      default:
+        return deny(job, digest, decision);
+    }
+  }
+
+  async function hold(
+    job: Placeable,
+    digest: string,
+    decision: Decision,
+    to: "PENDING" | "APPROVAL_REQUIRED",
+    reason: string,
+  ): Promise<Placed> {
+    const hash = to === "APPROVAL_REQUIRED" ? { jobHash: jobHash(job.request) } : {};
+    const commit = { jobId: job.jobId, states: ["PENDING"] as const, digest, to, reason, ...hash };
+    const reply = await store.hold({ ...commit, decision: decision.recordBytes });
+    if (reply.kind === "refused") return toPlaced(reply.why);
+    const { jobId, tenant, topic, traceId } = job;
+    const { from, atUs, attempt } = reply;
+    publishTransition(bus, { jobId, tenant, topic, traceId, from, to, atUs, attempt, errorCode: reason });
+    if (to === "PENDING") retryLater(jobId);
+    return "placed";
+  }
+
+  /** A throttled job is looked at again; should this process end before, the sweeper does it. */
+  function retryLater(jobId: string): void {
+    const timer = setTimeout(() => {
+      const again = async () => {
+        const record = await ports.reader.get(jobId);
+        if (record?.state === "PENDING") await admitRecord(record);
+      };
+      again().catch((error) => log.warn({ err: error, job_id: jobId }, "throttled job not decided yet"));
+    }, throttleMs);
+    timer.unref();
+  }
+
+  async function deny(job: Placeable, digest: string, decision: Decision): Promise<Placed> {
+    const isDenied = decision.decision === SafetyDecision.DENY;
+    const finish = {
+      jobId: job.jobId,
+      states: ["PENDING", "SCHEDULED", "APPROVAL_REQUIRED"] as const,
+      digest,
+      to: "DENIED" as const,
+      errorCode: isDenied ? "safety_denied" : "safety_unknown",
+      errorMessage: decision.reason || "policy gave no decision",
+      decision: decision.recordBytes,
+      isDeadLetter: true,
+    };
+    if (await endJob(ports, finish)) return "placed";
+    return (await ports.reader.get(job.jobId)) ? "changed" : "missing";
+  }
+
+  async function refuseTopic(submission: Submission): Promise<Outcome> {
+    const { jobId, topic } = submission.request;
+    await record(submission);
+    const errorMessage = `topic must be "job." and one or more names, got "${topic}"`;
+    await endJob(ports, { jobId, states: ["PENDING"], to: "FAILED", errorCode: "invalid_topic", errorMessage });
+    return done;
+  }
+
+  async function record({ request, encoded, traceId }: Submission): Promise<void> {
+    const { jobId: id, topic } = request;
+    const tenant = tenantOf(request, limits.defaultTenant);
+    const deadlineMs = Number(request.budget?.deadlineMs ?? 0n);
+    const job = {
+      id,
+      request: encoded,
+      digest: digestOf(encoded),
+      tenant,
+      topic,
+      traceId,
+      deadlineMs,
+      fingerprint: "",
+    };
+    const reply = await store.create({ ...job, priority: priorityName(request) });
+    if (reply.kind === "exists") return;
+    const { atUs } = reply;
+    publishTransition(bus, { jobId: id, tenant, topic, traceId, from: undefined, to: "PENDING", atUs, attempt: 0 });
+  }
+
+  function toPlaceable({ request, encoded, traceId }: Submission, decision: Decision): Placeable {
+    return {
+      jobId: request.jobId,
+      tenant: tenantOf(request, limits.defaultTenant),
+      topic: request.topic,
+      traceId,
+      priority: priorityName(request),
+      request,
+      encodedRequest: encoded,
+      constraints: decision.constraints,
+    };
+  }
+
+  async function admitRecord(record: JobRecord): Promise<void> {
+    const { request, encodedRequest: encoded, traceId } = record;
+    await enforce({ request, encoded, traceId }, await policy.check(inputFromJob(request)));
+  }
+
+  return { admitPacket, admitRecord };
+}
+
+/** The job in a submit packet, without labels that only the platform may set; or why there is none. */
+function readSubmission(bytes: Uint8Array): Submission | string {
+  try {
+    const packet = parsePacket(bytes);
+    if (packet.kind !== "jobRequest") return `a submit must carry a job_request, not ${packet.kind ?? "nothing"}`;
+    const request = fromBinary(JobRequestSchema, packet.payload);
+    if (!request.jobId.trim()) return "job_request.job_id is empty";
+    if (request.jobId.length > 512) return "job_request.job_id is longer than 512 characters";
+    const traceId = packet.traceId || request.jobId;
+    if (!Object.keys(request.labels).some(isReservedLabel)) return { request, encoded: packet.payload, traceId };
+    const cleaned = clone(JobRequestSchema, request);
+    cleaned.labels = clientLabels(request.labels);
+    return { request: cleaned, encoded: toBinary(JobRequestSchema, cleaned), traceId };
+  } catch (error) {
+    return `not a packet: ${(error as Error).message}`;
+  }
+}
+
+/** One rule for policy, storage and counting alike. */
+export function tenantOf(request: JobRequest, defaultTenant: string): string {
+  return request.tenantId || request.meta?.tenantId || request.env.tenant_id || defaultTenant;
+}
+
+function toPlaced(why: string): Placed {
+  return why === "missing" || why === "digest" ? why : "changed";
+}

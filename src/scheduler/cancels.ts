@@ -1,0 +1,34 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { JobCancelSchema } from "@cordum/proto/cordum/agent/v1/job_pb.js";
+import type { Msg } from "@nats-io/transport-node";
+import { parsePacket, subjects } from "../bus/index.ts";
+import { endJob } from "./ending.ts";
+import type { SchedulerPorts } from "./ports.ts";
+
+/** Ends jobs that somebody cancels on the bus. A gateway commits first and publishes then, so for its own this is idle. */
+export function startCancels(ports: SchedulerPorts): { close(): void } {
+  const { bus, log } = ports;
+
+  async function cancel(message: Msg): Promise<void> {
+    if (bus.signer.refusal(message.data)) return;
+    const packet = parsePacket(message.data);
+    if (packet.kind !== "jobCancel" || packet.senderId === "cordum-gateway" || packet.senderId === "cordum-scheduler")
+      return;
+    const { jobId, reason, requestedBy } = fromBinary(JobCancelSchema, packet.payload);
+    const errorMessage = reason || `cancelled by ${requestedBy || "an unnamed sender"}`;
+    if (jobId) await endJob(ports, { jobId, to: "CANCELLED", errorCode: "cancelled", errorMessage });
+  }
+
+  const subscription = bus.connection.subscribe(subjects.cancel, {
+    queue: "cordum-scheduler",
+    callback: (error, message) => {
+      if (error) return;
+      cancel(message).catch((reason) => log.warn({ err: reason }, "cancel not handled"));
+    },
+  });
+  return {
+    close: () => {
+      if (!bus.connection.isClosed()) subscription.unsubscribe();
+    },
+  };
+}

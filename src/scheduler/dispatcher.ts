@@ -1,0 +1,243 @@
+import { encodePacket, subjects } from "../bus/index.ts";
+import { type JobStateName, publishTransition } from "../jobs/index.ts";
+import { toDispatchedRequest } from "./constraints.ts";
+import { announceEnd, exhaustedEnd } from "./ending.ts";
+import type { Member } from "./fleet.ts";
+import type { Answer } from "./handshake.ts";
+import { placementLabels } from "./placement.ts";
+import { eligiblePools } from "./pools.ts";
+import type { Placeable, SchedulerPorts } from "./ports.ts";
+import { tenantQueue } from "./slots.ts";
+
+const senderId = "cordum-scheduler";
+
+/** What the caller already knows when it asks to place a job. */
+export interface PlaceOptions {
+  /** States in which the job may be found. */
+  states: readonly JobStateName[];
+  attempt?: number;
+  digest?: string;
+  /** Encoded decision, when one was just taken. */
+  decision?: Uint8Array;
+  /** The attempt before was given back unstarted. */
+  isRefund?: boolean;
+  /** Ask this worker and no other. */
+  member?: Member;
+  /** Do not ask anybody now: the attempt before counts, and may have been the last one. */
+  waitBecause?: string;
+}
+
+/** `placed`: with a worker, or parked, or ended. The others say why nothing changed. */
+export type Placed = "placed" | "missing" | "digest" | "changed";
+
+export interface Dispatcher {
+  /** Gives the job to a worker, or parks it, or ends it when no pool may ever run it. */
+  place(job: Placeable, options: PlaceOptions): Promise<Placed>;
+  /** Called when a job found no worker and was parked with these pools. */
+  onParked(listener: (pools: readonly string[]) => void): void;
+  /** Called when a worker has accepted a job. */
+  onAccepted(listener: (job: { jobId: string; attempt: number; worker: string; isLeased: boolean }) => void): void;
+}
+
+interface Target {
+  /** Undefined: whoever of the topic's queue group takes it. */
+  member: Member | undefined;
+  pool: string;
+}
+
+export function createDispatcher(ports: SchedulerPorts): Dispatcher {
+  const { bus, store, fleet, queues, slots, handshakes, metrics, limits } = ports;
+  const parkedListeners: ((pools: readonly string[]) => void)[] = [];
+  const acceptedListeners: Parameters<Dispatcher["onAccepted"]>[0][] = [];
+  /** Topics on whose subject nobody listened, until when (ms). Spares a commit and a publish for each such job. */
+  const deafTopics = new Map<string, number>();
+
+  async function place(job: Placeable, options: PlaceOptions): Promise<Placed> {
+    const { labels } = job.request;
+    const eligible = eligiblePools(ports.pools(), {
+      topic: job.topic,
+      requires: job.request.meta?.requires ?? [],
+      preferredPool: labels.preferred_pool ?? "",
+    });
+    if (eligible.kind === "none") return endUnroutable(job, options, eligible.message);
+    const target = options.waitBecause ?? chooseTarget(job, eligible.pools, options.member);
+    if (typeof target === "string") return park(job, options, eligible.pools, target);
+    const limit = job.constraints?.budgets?.maxConcurrentJobs ?? 0;
+    if (limit > 0 && !(await slots.take(job.tenant, job.jobId, limit))) {
+      return park(job, options, [tenantQueue(job.tenant)], "tenant_limit");
+    }
+    return dispatch(job, options, eligible.pools, target, limit > 0 ? job.tenant : "");
+  }
+
+  /** The worker to ask, or why the job must wait. */
+  function chooseTarget(job: Placeable, pools: readonly string[], member: Member | undefined): Target | string {
+    if (member) return { member, pool: member.info.pool };
+    const labels = placementLabels(job.request.labels);
+    const preferredWorker = job.request.labels.preferred_worker_id ?? "";
+    const choice = fleet.choose({ pools, labels, preferredWorker });
+    if (choice.kind === "worker") return { member: choice.member, pool: choice.member.info.pool };
+    if (choice.kind === "wait") return choice.reason;
+    const isDeaf = (deafTopics.get(job.topic) ?? 0) > performance.now();
+    // Labels cannot be checked on a worker that nobody knows.
+    if (isDeaf || Object.keys(labels).length > 0) return "no_workers";
+    return { member: undefined, pool: pools[0] ?? "" };
+  }
+
+  async function dispatch(
+    job: Placeable,
+    options: PlaceOptions,
+    pools: readonly string[],
+    { member, pool }: Target,
+    slot: string,
+  ): Promise<Placed> {
+    const isLeased = member?.info.isLeased ?? false;
+    const timeout = ports.timeouts().topics.get(job.topic);
+    const runtimeMs = Number(job.constraints?.budgets?.maxRuntimeMs ?? 0n);
+    const attemptMs = timeout?.timeoutMs ?? ports.timeouts().runningTimeoutMs;
+    const retries = job.constraints?.budgets?.maxRetries || (timeout?.maxRetries ?? limits.maxRetries);
+    if (member) member.asked++; // before the first await: the next job must see it
+    const reply = await store
+      .dispatch({
+        ...expectation(job, options),
+        worker: isLeased ? (member?.info.id ?? "") : "",
+        pool,
+        isLeased,
+        leaseMs: limits.leaseMs,
+        timeoutMs: runtimeMs > 0 ? Math.min(runtimeMs, attemptMs) : attemptMs,
+        maxAttempts: retries + 1,
+        slot,
+        ...(options.decision && { decision: options.decision }),
+        ...(options.isRefund && { isRefund: true }),
+      })
+      .catch((error) => {
+        if (member) member.asked--;
+        throw error;
+      });
+    if (reply.kind === "refused") {
+      if (member) member.asked--;
+      if (slot && reply.why !== "missing") await slots.giveBack(slot, job.jobId);
+      return reply.why === "missing" || reply.why === "digest" ? reply.why : "changed";
+    }
+    metrics.dispatched.add(1, { topic: job.topic });
+    const { jobId, tenant, topic, traceId } = job;
+    const { from, attempt, atUs, deadlineInMs } = reply;
+    const worker = member?.info.id ?? "";
+    publishTransition(bus, { jobId, tenant, topic, traceId, from, to: "DISPATCHED", atUs, attempt, worker, pool });
+    const payload = toDispatchedRequest(job.encodedRequest, job.request, {
+      constraints: job.constraints,
+      deadlineInMs,
+    });
+    const packet = encodePacket({ traceId, senderId, kind: "jobRequest", payload, createdAtMs: atUs / 1000 });
+    ask({ job, pools, target: { member, pool }, attempt, packet: bus.signer.seal(packet) });
+    return "placed";
+  }
+
+  interface Question {
+    job: Placeable;
+    pools: readonly string[];
+    target: Target;
+    attempt: number;
+    packet: Uint8Array;
+  }
+
+  /** Puts the job to its worker; a plain worker whose own subject is deaf is reached by the topic (S4). */
+  function ask(question: Question): void {
+    const { job, target, attempt, packet } = question;
+    const { member } = target;
+    const isDirect = member !== undefined && !member.isTopicOnly;
+    const subject = isDirect ? subjects.worker(member.info.id) : job.topic;
+    handshakes.ask(subject, packet, attempt, (answer) => {
+      metrics.answers.add(1, { answer });
+      if (answer === "nobody" && isDirect && !member.info.isLeased) {
+        member.isTopicOnly = true;
+        ask(question);
+        return;
+      }
+      if (member) member.asked--;
+      answered(question, answer).catch((error) => {
+        ports.log.error({ err: error, job_id: job.jobId }, "answer to a dispatch not handled; its lease will");
+      });
+    });
+  }
+
+  async function answered({ job, target, attempt }: Question, answer: Answer): Promise<void> {
+    const { member } = target;
+    const isLeased = member?.info.isLeased ?? false;
+    const isDelivered = answer === "accepted" || (answer === "silence" && !isLeased);
+    if (isDelivered) {
+      if (member) fleet.accepted(member, job.jobId);
+      for (const listener of acceptedListeners) {
+        listener({ jobId: job.jobId, attempt, worker: isLeased ? (member?.info.id ?? "") : "", isLeased });
+      }
+      return;
+    }
+    if (member && answer === "nobody") fleet.lost(member.info.id);
+    else if (member) member.isSuspect = true;
+    else deafTopics.set(job.topic, performance.now() + deafForMs);
+    metrics.retried.add(1, { reason: answer });
+    const expected = { states: ["DISPATCHED"] as const, attempt };
+    // Silence of a leased worker may mean that it is at work: that attempt counts.
+    await place(
+      job,
+      answer === "silence" ? { ...expected, waitBecause: "no_answer" } : { ...expected, isRefund: true },
+    );
+  }
+
+  async function park(
+    job: Placeable,
+    options: PlaceOptions,
+    pools: readonly string[],
+    waiting: string,
+  ): Promise<Placed> {
+    const reply = await store.park({
+      ...expectation(job, options),
+      pools,
+      waiting,
+      maxWaitMs: limits.scheduleTimeoutMs,
+      isBurnt: !options.isRefund,
+      ...(options.decision && { decision: options.decision }),
+      ...(options.isRefund && { isRefund: true }),
+    });
+    if (reply.kind === "refused") return reply.why === "missing" || reply.why === "digest" ? reply.why : "changed";
+    const { jobId, tenant, topic, traceId, priority } = job;
+    if (reply.kind === "exhausted") {
+      await announceEnd(ports, exhaustedEnd(jobId, reply.attempt), reply);
+      return "placed";
+    }
+    if (reply.slot) await slots.giveBack(reply.slot, jobId);
+    const { from, attempt, atUs } = reply;
+    const event = { jobId, tenant, topic, traceId, from, to: "SCHEDULED" as const, atUs, attempt };
+    publishTransition(bus, { ...event, errorCode: waiting });
+    await queues.enqueue(pools, { jobId, tenant, topic, priority, labels: placementLabels(job.request.labels) });
+    for (const listener of parkedListeners) listener(pools);
+    return "placed";
+  }
+
+  async function endUnroutable(job: Placeable, options: PlaceOptions, message: string): Promise<Placed> {
+    const finish = {
+      ...expectation(job, options),
+      to: "FAILED" as const,
+      errorCode: "no_pool_mapping",
+      errorMessage: message,
+      isDeadLetter: true,
+      ...(options.decision && { decision: options.decision }),
+    };
+    const reply = await store.finish(finish);
+    if (reply.kind === "refused") return reply.why === "missing" ? "missing" : "changed";
+    await announceEnd(ports, finish, reply);
+    return "placed";
+  }
+
+  return {
+    place,
+    onParked: (listener) => void parkedListeners.push(listener),
+    onAccepted: (listener) => void acceptedListeners.push(listener),
+  };
+}
+
+/** How long a topic on which nobody listened is not tried again. */
+const deafForMs = 1_000;
+
+function expectation(job: Placeable, { states, attempt, digest }: PlaceOptions) {
+  return { jobId: job.jobId, states, ...(attempt !== undefined && { attempt }), ...(digest && { digest }) };
+}

@@ -1,0 +1,100 @@
+import type { Dispatcher } from "./dispatcher.ts";
+import { type Member, room } from "./fleet.ts";
+import { placeRecord } from "./place-record.ts";
+import type { SchedulerPorts } from "./ports.ts";
+import { tenantQueue } from "./slots.ts";
+
+export interface Drain {
+  /** Jobs of this pool may be waiting. */
+  parked(pools: readonly string[]): void;
+  /** A worker may have room: gives it what waits for it. */
+  workerHasRoom(member: Member): void;
+  /** A tenant has a slot again. */
+  tenantHasSlot(tenant: string): void;
+  /** Looks at every pool: other replicas park jobs too, and workers that never say a word may have come. */
+  tick(): Promise<void>;
+}
+
+/** More than this in one go would give one worker jobs that a second one could start at once. */
+const maxPop = 64;
+
+/** Empties the queues into workers as soon as they have room. */
+export function createDrain(ports: SchedulerPorts, dispatcher: Dispatcher): Drain {
+  const { queues, fleet, reader, log } = ports;
+  /** Pools in whose queue a job may be. */
+  const waiting = new Set<string>();
+  const busy = new Set<string>();
+
+  function drainPool(pool: string): void {
+    if (!waiting.has(pool) || busy.has(pool)) return;
+    busy.add(pool);
+    emptyInto(pool)
+      .catch((error) => log.warn({ err: error, pool }, "queue not drained, will be tried again"))
+      .finally(() => busy.delete(pool));
+  }
+
+  async function emptyInto(pool: string): Promise<void> {
+    for (;;) {
+      const members = fleet.withRoom(pool);
+      if (members.length === 0) return;
+      let taken = 0;
+      for (const member of members) taken += await fill(pool, member);
+      if (taken > 0) continue;
+      if ((await queues.lanes(pool)).length === 0) waiting.delete(pool);
+      return;
+    }
+  }
+
+  async function fill(pool: string, member: Member): Promise<number> {
+    const count = Math.min(room(member), maxPop);
+    if (count <= 0) return 0;
+    const ids = await queues.pop(pool, { count, labels: { ...member.info.labels } });
+    const records = await reader.getMany(ids);
+    await Promise.all(
+      records.map((record) =>
+        placeRecord(dispatcher, record, { states: ["SCHEDULED"], attempt: record.attempt, member }),
+      ),
+    );
+    return ids.length;
+  }
+
+  /** Nobody known serves the pool: one job of each kind is put to the topic, where somebody unknown may listen. */
+  async function probe(pool: string): Promise<void> {
+    for (const lane of await queues.lanes(pool)) {
+      if (Object.keys(lane.labels).length > 0) continue;
+      const ids = await queues.pop(pool, { count: 1, labels: {}, topic: lane.topic });
+      for (const record of await reader.getMany(ids)) {
+        await placeRecord(dispatcher, record, { states: ["SCHEDULED"], attempt: record.attempt });
+      }
+    }
+  }
+
+  async function freeTenant(tenant: string): Promise<void> {
+    const ids = await queues.pop(tenantQueue(tenant), { count: 1, labels: {} });
+    for (const record of await reader.getMany(ids)) {
+      await placeRecord(dispatcher, record, { states: ["SCHEDULED"], attempt: record.attempt });
+    }
+  }
+
+  return {
+    parked(pools) {
+      for (const pool of pools) {
+        waiting.add(pool);
+        drainPool(pool);
+      }
+    },
+    workerHasRoom: (member) => drainPool(member.info.pool),
+    tenantHasSlot(tenant) {
+      freeTenant(tenant).catch((error) => log.warn({ err: error, tenant }, "slot not given on yet"));
+    },
+    async tick() {
+      const pools = new Set([...ports.pools().topics.values()].flat());
+      for (const pool of pools) {
+        if ((await queues.lanes(pool)).length === 0) continue;
+        waiting.add(pool);
+        if (fleet.hasMembers(pool)) drainPool(pool);
+        else await probe(pool);
+      }
+    },
+  };
+}

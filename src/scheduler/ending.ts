@@ -1,0 +1,48 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import { JobCancelSchema } from "@cordum/proto/cordum/agent/v1/job_pb.js";
+import { encodePacket, subjects } from "../bus/index.ts";
+import { publishDeadLetter } from "../dlq/index.ts";
+import { type Committed, type Exhausted, type FinishCommit, publishTransition } from "../jobs/index.ts";
+import type { SchedulerPorts } from "./ports.ts";
+
+const senderId = "cordum-scheduler";
+
+/** How a job ended, as far as those that listen must know. */
+export type End = Pick<FinishCommit, "jobId" | "to" | "resultPtr" | "errorCode" | "errorMessage" | "isDeadLetter">;
+
+/** What is owed after a job has ended: the event, the dead letter, the slot. Then the outbox may forget it. */
+export async function announceEnd(ports: SchedulerPorts, end: End, committed: Committed | Exhausted): Promise<void> {
+  const { jobId, to, errorCode = "", errorMessage = "" } = end;
+  const { from, tenant, topic, traceId, attempt, worker, pool, slot, atUs } = committed;
+  ports.fleet.ended(jobId);
+  ports.metrics.completed.add(1, { topic, status: `JOB_STATUS_${to}` });
+  if (to === "DENIED") ports.metrics.denied.add(1, { topic });
+  const resultPtr = end.resultPtr ?? "";
+  const event = { jobId, tenant, topic, traceId, from, to, atUs, attempt, worker, pool };
+  publishTransition(ports.bus, { ...event, resultPtr, errorCode, errorMessage });
+  if (end.isDeadLetter) await publishDeadLetter(ports.bus, { jobId, traceId, status: to, errorCode, errorMessage });
+  if (slot) await ports.slots.giveBack(slot, jobId);
+  await ports.store.published(jobId);
+}
+
+/** Ends a job and says so. False when it had ended before or is no longer as expected. */
+export async function endJob(ports: SchedulerPorts, finish: FinishCommit): Promise<boolean> {
+  const reply = await ports.store.finish(finish);
+  if (reply.kind === "refused") return false;
+  await announceEnd(ports, finish, reply);
+  return true;
+}
+
+/** Tells workers to stop a job; best effort. */
+export function publishCancel(ports: SchedulerPorts, jobId: string, traceId: string, reason: string): void {
+  const message = create(JobCancelSchema, { jobId, reason, requestedBy: senderId });
+  const payload = toBinary(JobCancelSchema, message);
+  const packet = encodePacket({ traceId, senderId, kind: "jobCancel", payload, createdAtMs: Date.now() });
+  ports.bus.connection.publish(subjects.cancel, ports.bus.signer.seal(packet));
+}
+
+/** The end of a job whose worker was lost once too often; the store has committed it. */
+export function exhaustedEnd(jobId: string, attempt: number): End {
+  const errorMessage = `gave up after ${attempt} dispatches`;
+  return { jobId, to: "FAILED", errorCode: "max_retries_exceeded", errorMessage, isDeadLetter: true };
+}

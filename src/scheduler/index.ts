@@ -1,0 +1,3 @@
+export { parsePools, parseTimeouts } from "./parse-config.ts";
+export type { PoolConfig } from "./pools.ts";
+export { type Scheduler, type SchedulerOptions, startScheduler } from "./scheduler.ts";

@@ -1,0 +1,157 @@
+import { publishDeadLetter } from "../dlq/index.ts";
+import {
+  isTerminal,
+  type JobRecord,
+  type JobStateName,
+  type Overdue,
+  publishTransition,
+  shardKeys,
+} from "../jobs/index.ts";
+import { createLease, type Lease, type RedisClient } from "../redis/index.ts";
+import type { Admission } from "./admission.ts";
+import type { Dispatcher } from "./dispatcher.ts";
+import type { Drain } from "./drain.ts";
+import { endJob, publishCancel } from "./ending.ts";
+import { placeRecord } from "./place-record.ts";
+import { placementLabels } from "./placement.ts";
+import type { SchedulerPorts } from "./ports.ts";
+
+export interface ReconcilerOptions {
+  intervalMs: number;
+  /** A PENDING job that nobody admitted for this long is admitted here. */
+  pendingAfterMs: number;
+}
+
+export interface Reconciler {
+  /** One pass over all shards that no other replica is sweeping. */
+  tick(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Ids per list and shard in one pass. */
+const limit = 200;
+const publishAfterMs = 5_000;
+/** Slots whose job has long gone were left by a process that died between two writes. */
+const slotCheckAfterMs = 30_000;
+const withWorker: readonly JobStateName[] = ["DISPATCHED", "RUNNING"];
+
+/** Finds what is overdue and puts it right: lost workers, deadlines, lost messages. Bounded reads, never a scan. */
+export function startReconciler(
+  redis: RedisClient,
+  ports: SchedulerPorts,
+  parts: { admission: Admission; dispatcher: Dispatcher; drain: Drain },
+  { intervalMs, pendingAfterMs }: ReconcilerOptions,
+): Reconciler {
+  const { store, reader, queues, slots, log } = ports;
+  const { admission, dispatcher, drain } = parts;
+  const shards = Array.from({ length: store.shards }, (_, shard) => ({
+    shard,
+    lease: createLease(redis, shardKeys(shard).sweeper),
+    scheduledFromUs: "0",
+  }));
+  const leaseMs = Math.max(intervalMs * 5, 5_000);
+  let isClosed = false;
+  let running: Promise<void> = Promise.resolve();
+
+  async function sweepShard(state: { shard: number; lease: Lease; scheduledFromUs: string }): Promise<void> {
+    if (!(await state.lease.hold(leaseMs))) return;
+    const options = { limit, pendingAfterMs, publishAfterMs, scheduledFromUs: state.scheduledFromUs };
+    const overdue = await store.sweep(state.shard, options);
+    state.scheduledFromUs = overdue.nextScheduledUs;
+    await Promise.all([
+      ...overdue.deadlines.map((id) => guarded(id, timeOut)),
+      ...overdue.leases.map((lease) => guarded(lease.jobId, (record) => loseWorker(record, lease))),
+      ...overdue.pending.map((id) => guarded(id, readmit)),
+      ...overdue.unpublished.map((id) => guarded(id, publishAgain)),
+      ...overdue.scheduled.map((id) => guarded(id, putBack)),
+    ]);
+  }
+
+  async function guarded(jobId: string, handle: (record: JobRecord) => Promise<unknown>): Promise<void> {
+    try {
+      const record = await reader.get(jobId);
+      if (record) await handle(record);
+    } catch (error) {
+      log.warn({ err: error, job_id: jobId }, "overdue job not handled yet");
+    }
+  }
+
+  async function timeOut(record: JobRecord): Promise<void> {
+    const { id: jobId, state, attempt, waiting, worker } = record;
+    const isWaiting =
+      state === "SCHEDULED" && record.deadlineMs !== undefined ? Date.now() < record.deadlineMs : state === "SCHEDULED";
+    const errorCode = isWaiting ? waiting || "no_workers" : "timeout";
+    const errorMessage = isWaiting
+      ? `waited too long for a worker: ${errorCode}`
+      : `passed its deadline in state ${state}${worker ? ` on worker ${worker}` : ""}`;
+    const finish = { jobId, states: [state], attempt, to: "TIMEOUT" as const, errorCode, errorMessage };
+    if (!(await endJob(ports, { ...finish, isDeadLetter: true }))) return;
+    if (withWorker.includes(state)) publishCancel(ports, jobId, record.traceId, errorMessage);
+    if (state === "SCHEDULED") await queues.remove(record.pools, toParked(record));
+  }
+
+  async function loseWorker(record: JobRecord, { attempt, worker }: Overdue["leases"][number]): Promise<void> {
+    if (record.attempt !== attempt || !withWorker.includes(record.state)) return;
+    log.warn({ job_id: record.id, worker, attempt }, "lease ran out, the job goes back");
+    ports.metrics.retried.add(1, { reason: "lease_expired" });
+    ports.fleet.ended(record.id);
+    await placeRecord(dispatcher, record, { states: withWorker, attempt, waitBecause: "worker_lost" });
+  }
+
+  async function readmit(record: JobRecord): Promise<void> {
+    if (record.state === "PENDING") await admission.admitRecord(record);
+  }
+
+  async function publishAgain(record: JobRecord): Promise<void> {
+    const { id: jobId, tenant, topic, traceId, state, errorCode, errorMessage } = record;
+    const event = { jobId, tenant, topic, traceId, from: record.lastState, to: state, atUs: record.updatedAt };
+    const { attempt, worker, pool, resultPtr } = record;
+    publishTransition(ports.bus, { ...event, attempt, worker, pool, resultPtr, errorCode, errorMessage });
+    if (isTerminal(state) && state !== "SUCCEEDED" && state !== "CANCELLED") {
+      await publishDeadLetter(ports.bus, { jobId, traceId, status: state, errorCode, errorMessage });
+    }
+    if (record.slot) await slots.giveBack(record.slot, jobId);
+    await store.published(jobId);
+  }
+
+  async function putBack(record: JobRecord): Promise<void> {
+    if (record.state !== "SCHEDULED") return;
+    await queues.enqueue(record.pools, toParked(record));
+    drain.parked(record.pools);
+  }
+
+  async function freeSlots(): Promise<void> {
+    for (const { tenant, jobId } of await slots.held(slotCheckAfterMs)) {
+      const record = await reader.get(jobId);
+      if (record && withWorker.includes(record.state)) continue;
+      await slots.giveBack(tenant, jobId);
+      drain.tenantHasSlot(tenant);
+    }
+  }
+
+  async function tick(): Promise<void> {
+    await Promise.all(shards.map(sweepShard));
+    await freeSlots();
+    await drain.tick();
+  }
+
+  const loop = async () => {
+    while (!isClosed) {
+      await tick().catch((error) => log.warn({ err: error }, "sweep failed, will be tried again"));
+      await new Promise((resolve) => setTimeout(resolve, intervalMs));
+    }
+  };
+  running = loop();
+  return {
+    tick,
+    close: async () => {
+      isClosed = true;
+      await running;
+      await Promise.all(shards.map(({ lease }) => lease.free().catch(() => undefined)));
+    },
+  };
+}
+
+function toParked({ id, tenant, topic, priority, request }: JobRecord) {
+  return { jobId: id, tenant, topic, priority, labels: placementLabels(request.labels) };
+}

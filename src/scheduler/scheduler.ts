@@ -1,0 +1,169 @@
+import type { JsMsg } from "@nats-io/jetstream";
+import type { Logger } from "pino";
+import { type Bus, type Outcome, settle, startConsumer, streams } from "../bus/index.ts";
+import type { DeadLetterStore } from "../dlq/index.ts";
+import type { JobReader, JobStore } from "../jobs/index.ts";
+import type { PolicyChecker } from "../policy/index.ts";
+import type { RedisClient } from "../redis/index.ts";
+import type { WorkerRegistry } from "../workers/index.ts";
+import { createAdmission } from "./admission.ts";
+import { startCancels } from "./cancels.ts";
+import { type ConfigFile, openConfigFile } from "./config-file.ts";
+import { createDispatcher } from "./dispatcher.ts";
+import { createDrain } from "./drain.ts";
+import { createFleet } from "./fleet.ts";
+import { openHandshakes } from "./handshake.ts";
+import { startLeaseKeeper } from "./lease-keeper.ts";
+import { createSchedulerMetrics } from "./metrics.ts";
+import { parsePools, parseTimeouts, type TimeoutConfig } from "./parse-config.ts";
+import type { PoolConfig } from "./pools.ts";
+import type { SchedulerLimits, SchedulerPorts } from "./ports.ts";
+import { startProgress } from "./progress.ts";
+import { createQueues } from "./queue.ts";
+import { startReconciler } from "./reconcile.ts";
+import { createResults } from "./results.ts";
+import { startRunningMarks } from "./running.ts";
+import { createSlots } from "./slots.ts";
+
+export interface SchedulerOptions {
+  redis: RedisClient;
+  bus: Bus;
+  store: JobStore;
+  reader: JobReader;
+  deadLetters: DeadLetterStore;
+  registry: WorkerRegistry;
+  policy: PolicyChecker;
+  poolConfigPath: string;
+  timeoutConfigPath: string;
+  configReloadIntervalMs: number;
+  limits: SchedulerLimits;
+  sweepIntervalMs: number;
+  pendingAfterMs: number;
+  log: Logger;
+}
+
+export interface Scheduler {
+  pools(): PoolConfig;
+  /** Null while both consumers run well. */
+  problem(): string | null;
+  /** Takes nothing new, finishes what it has begun, gives its leases up. */
+  close(): Promise<void>;
+}
+
+/** Submits taken from the stream before the first of them is settled. */
+const maxInFlight = 1_024;
+/** A message that fails for no outside reason this often is poison. */
+const maxAttempts = 100;
+
+export async function startScheduler(options: SchedulerOptions): Promise<Scheduler> {
+  const { redis, bus, store, reader, registry, log } = options;
+  const pools = await openPools(options);
+  const timeouts = await openTimeouts(options);
+  const ports: SchedulerPorts = {
+    bus,
+    store,
+    reader,
+    queues: createQueues(redis),
+    slots: createSlots(redis),
+    fleet: createFleet(),
+    handshakes: openHandshakes(bus, options.limits.acceptTimeoutMs),
+    policy: options.policy,
+    pools: pools.current,
+    timeouts: timeouts.current,
+    limits: options.limits,
+    metrics: createSchedulerMetrics(),
+    log,
+  };
+  const dispatcher = createDispatcher(ports);
+  const drain = createDrain(ports, dispatcher);
+  const admission = createAdmission(ports, dispatcher);
+  dispatcher.onParked(drain.parked);
+  for (const worker of registry.live()) ports.fleet.heard(worker);
+  registry.onHeartbeat((worker) => drain.workerHasRoom(ports.fleet.heard(worker)));
+  registry.onExpired((workerId) => ports.fleet.lost(workerId));
+  const results = createResults(ports, dispatcher, ({ worker, slot }) => {
+    const member = ports.fleet.get(worker);
+    if (member) drain.workerHasRoom(member);
+    if (slot) drain.tenantHasSlot(slot);
+  });
+
+  const inFlight = new Set<Promise<void>>();
+  /** Settles a message when its handling is over; poison goes to the dead letters first. */
+  function handle(message: JsMsg, work: Promise<Outcome>): void {
+    const settled = work
+      .then(async (outcome) => {
+        const isWornOut = outcome.kind === "retry" && message.info.deliveryCount > maxAttempts;
+        const end: Outcome = isWornOut ? { kind: "poison", reason: "tried too often" } : outcome;
+        if (end.kind === "poison") await bury(message, end.reason);
+        settle(message, end);
+      })
+      .catch((error) => {
+        log.error({ err: error, subject: message.subject }, "message not settled, it will be delivered again");
+      })
+      .finally(() => inFlight.delete(settled));
+    inFlight.add(settled);
+  }
+
+  async function bury(message: JsMsg, reason: string): Promise<void> {
+    ports.metrics.packetsRefused.add(1, { subject: message.subject });
+    log.warn({ subject: message.subject, reason }, "packet refused, kept with the dead letters");
+    await options.deadLetters.buryPoison({ subject: message.subject, bytes: message.data, reason });
+  }
+
+  const durable = "cordum-scheduler";
+  const submits = await startConsumer(bus, {
+    stream: streams.submit.name,
+    durable,
+    maxInFlight,
+    onMessage: (message) => handle(message, admission.admitPacket(message.data, message.subject)),
+  });
+  const ends = await startConsumer(bus, {
+    stream: streams.result.name,
+    durable,
+    maxInFlight,
+    onMessage: (message) => handle(message, results.handle(message.data, message.headers)),
+  });
+  const loops = [
+    startLeaseKeeper(bus, ports),
+    startRunningMarks(ports, dispatcher),
+    startProgress(ports),
+    startCancels(ports),
+  ];
+  const reconciler = startReconciler(
+    redis,
+    ports,
+    { admission, dispatcher, drain },
+    {
+      intervalMs: options.sweepIntervalMs,
+      pendingAfterMs: options.pendingAfterMs,
+    },
+  );
+  return {
+    pools: pools.current,
+    problem: () => submits.problem() ?? ends.problem(),
+    close: async () => {
+      await submits.stop();
+      await Promise.allSettled(inFlight);
+      await ends.stop();
+      await Promise.allSettled(inFlight);
+      await reconciler.close();
+      for (const loop of loops) loop.close();
+      ports.handshakes.close();
+      pools.close();
+      timeouts.close();
+    },
+  };
+}
+
+function openPools({
+  poolConfigPath: path,
+  configReloadIntervalMs,
+  log,
+}: SchedulerOptions): Promise<ConfigFile<PoolConfig>> {
+  return openConfigFile({ path, parse: parsePools, reloadIntervalMs: configReloadIntervalMs, log });
+}
+
+function openTimeouts(options: SchedulerOptions): Promise<ConfigFile<TimeoutConfig>> {
+  const { timeoutConfigPath: path, configReloadIntervalMs: reloadIntervalMs, log } = options;
+  return openConfigFile({ path, parse: parseTimeouts, missing: parseTimeouts("{}", path), reloadIntervalMs, log });
+}

@@ -1,0 +1,76 @@
+import { readFile } from "node:fs/promises";
+import { CordumApi } from "@cordum/proto/cordum/v1/api_pb.js";
+import { DlqService } from "@cordum/proto/cordum/v1/dlq_pb.js";
+import { JobService } from "@cordum/proto/cordum/v1/job_pb.js";
+import { MemoryService } from "@cordum/proto/cordum/v1/memory_pb.js";
+import { StatusService } from "@cordum/proto/cordum/v1/status_pb.js";
+import { StreamService } from "@cordum/proto/cordum/v1/stream_pb.js";
+import { WorkerService } from "@cordum/proto/cordum/v1/worker_pb.js";
+import { createAuthenticator } from "../auth/index.ts";
+import { createDlqService } from "../dlq/index.ts";
+import { createCordumApi, createJobService, createJobs } from "../jobs/index.ts";
+import { createMemoryService } from "../memory/index.ts";
+import { createRpcServer, type HealthRegistry } from "../rpc/index.ts";
+import type { Settings } from "../settings.ts";
+import { createStatusService } from "../status/index.ts";
+import { createStreamService, createStreamSocket, openStreamHub } from "../streams/index.ts";
+import { createWorkerService } from "../workers/index.ts";
+import { build } from "./build.ts";
+import type { Shared } from "./open-process.ts";
+import type { RunningService } from "./service.ts";
+
+const services = [JobService, CordumApi, WorkerService, StreamService, StatusService, DlqService, MemoryService];
+
+/** Every API on one port. */
+export async function startGateway(shared: Shared, health: HealthRegistry): Promise<RunningService> {
+  const { settings, log, redis, bus, store, reader, payloads, deadLetters, registry } = shared;
+  const { apiKeys, apiKey, insecureNoAuth, tenantId } = settings.auth;
+  const authenticator = createAuthenticator({
+    apiKeys,
+    apiKey,
+    defaultTenant: tenantId,
+    allowAnonymous: insecureNoAuth,
+  });
+  const jobs = createJobs({ store, reader, payloads, bus });
+  const hub = openStreamHub({ bus, reader, log });
+  const server = createRpcServer({
+    routes: (router) => {
+      router.service(JobService, createJobService({ jobs, reader, payloads }));
+      router.service(CordumApi, createCordumApi({ jobs, reader, payloads }));
+      router.service(WorkerService, createWorkerService({ registry }));
+      router.service(StreamService, createStreamService(hub));
+      router.service(StatusService, createStatusService({ redis, bus, registry, build, natsUrl: settings.nats.url }));
+      router.service(
+        DlqService,
+        createDlqService({ store: deadLetters, jobs, reader, payloads, defaultTenant: tenantId }),
+      );
+      router.service(MemoryService, createMemoryService({ redis, reader, deadLetters, defaultTenant: tenantId }));
+    },
+    services,
+    authenticator,
+    log,
+    health,
+    version: build.version,
+    ...(settings.gateway.allowedOrigins && { cors: { allowedOrigins: settings.gateway.allowedOrigins } }),
+    rateLimit: { requestsPerSecond: settings.gateway.rateLimitRps, burst: settings.gateway.rateLimitBurst },
+    ...(await readTls(settings)),
+    webSocket: { path: "/api/v1/stream", permission: "stream.read", onConnect: createStreamSocket(hub) },
+  });
+  const { host, port } = settings.gateway.addr;
+  const { port: bound } = await server.listen(host, port);
+  log.info({ port: bound }, "gateway listens");
+  return {
+    port: bound,
+    close: async (graceMs) => {
+      await server.close(graceMs);
+      await hub.close();
+    },
+  };
+}
+
+async function readTls({ gateway }: Settings) {
+  const { certFile, keyFile } = gateway.tls;
+  if (!certFile || !keyFile) return {};
+  const [cert, key] = await Promise.all([readFile(certFile), readFile(keyFile)]);
+  return { tls: { cert, key } };
+}

@@ -1,0 +1,1 @@
+export { type BuildInfo, createStatusService, type StatusDeps } from "./service.ts";
