@@ -62,7 +62,11 @@ export class JobWaitTimeoutError extends Error {
 const waitStepMs = 30_000;
 /** Beyond what the gateway was asked to wait. */
 const answerMs = 5_000;
+/** Between two waits, so that a gateway that answers too early, as one that drains does, is not asked in a tight loop. */
+const earlyAnswerMs = 20;
 const retryDelaysMs = [50, 100, 250, 500, 1_000];
+/** About half a minute of a gateway that does not answer. */
+const maxTries = 30;
 
 /** The request that a submit input stands for, with an idempotency key: a repeated submit is one job. */
 export function toSubmitRequest(input: SubmitInput): SubmitJobRequest {
@@ -114,6 +118,7 @@ async function waitForEnd(
     });
     job = answer.job ?? job;
     if (job !== undefined && isTerminal(job.state)) return job;
+    await pause(earlyAnswerMs, signal);
   }
 }
 
@@ -131,13 +136,16 @@ async function patiently<T>(endsMs: number, signal: AbortSignal | undefined, cal
       signal?.throwIfAborted();
       const delayMs = retryDelaysMs[Math.min(tries, retryDelaysMs.length - 1)] ?? 1_000;
       if (!isPassing(error) || performance.now() + delayMs >= endsMs || tries >= maxTries) throw error;
-      await sleep(delayMs, undefined, signal && { signal });
+      await pause(delayMs, signal);
     }
   }
 }
 
-/** About half a minute of a gateway that does not answer. */
-const maxTries = 30;
+/** Rejects with the signal's own reason. */
+async function pause(delayMs: number, signal: AbortSignal | undefined): Promise<void> {
+  await sleep(delayMs, undefined, signal && { signal }).catch(() => undefined);
+  signal?.throwIfAborted();
+}
 
 function isPassing(error: unknown): boolean {
   return error instanceof ConnectError && (error.code === Code.Unavailable || error.code === Code.DeadlineExceeded);

@@ -45,6 +45,15 @@ export function notFound(path: string): ConnectError {
   return new ConnectError(`nothing is at ${path.slice(0, 200)}`, Code.NotFound);
 }
 
+/** Empty when the connection has ended already: the socket of an HTTP/2 request throws then. */
+export function remoteAddressOf(request: HttpRequest): string {
+  try {
+    return request.socket.remoteAddress ?? "";
+  } catch {
+    return "";
+  }
+}
+
 export function headersOf(request: HttpRequest): Headers {
   const headers = new Headers();
   for (const [name, value] of Object.entries(request.headers)) {

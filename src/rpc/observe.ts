@@ -2,7 +2,7 @@ import { type Context, context, metrics, propagation, SpanKind, SpanStatusCode, 
 import type { Logger } from "pino";
 import { type Call, requestIdOf } from "./call.ts";
 import { httpStatusOf } from "./errors.ts";
-import type { HttpRequest } from "./http.ts";
+import { type HttpRequest, remoteAddressOf } from "./http.ts";
 
 /** One request, from its headers to its end. */
 export interface Observation {
@@ -35,7 +35,7 @@ export function createObserver(log: Logger): Observer {
     const method = request.method ?? "";
     const call: Call = {
       requestId: requestIdOf(request.headers["x-request-id"]),
-      remoteAddress: request.socket.remoteAddress ?? "",
+      remoteAddress: remoteAddressOf(request),
       verb: method,
       route: "unmatched",
     };

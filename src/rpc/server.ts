@@ -47,7 +47,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     streamStop: streamStop.signal,
   });
   const bindings = restBindings(services);
-  const rest = createRestHandler({ bindings, handlers, gate, rulesOf });
+  const rest = createRestHandler({ bindings, handlers, gate, rulesOf, log });
   const openApi = createOpenApi({ bindings, rulesOf, version: options.version });
   const handle = createHttpHandler({
     handlers,

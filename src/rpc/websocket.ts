@@ -8,7 +8,7 @@ import { DomainError } from "../errors/index.ts";
 import type { Caller } from "./caller.ts";
 import { httpStatusOf, isInternal, toConnectError } from "./errors.ts";
 import type { Gate } from "./gate.ts";
-import { headersOf } from "./http.ts";
+import { headersOf, remoteAddressOf } from "./http.ts";
 import type { Observer } from "./observe.ts";
 import type { UpgradeRequest, WebSocketOptions } from "./options.ts";
 import { closeSocket, toStreamSocket } from "./stream-socket.ts";
@@ -54,7 +54,7 @@ export function attachWebSocket(
     if (pathname !== options.path) throw new DomainError("not_found", `no stream is at ${pathname.slice(0, 200)}`);
     if (closing) throw new DomainError("unavailable", "the server is shutting down");
     if (!originAllowed(request)) throw new DomainError("permission_denied", "origin not allowed");
-    return gate.admitUpgrade(headersOf(request), options.permission, request.socket.remoteAddress ?? "");
+    return gate.admitUpgrade(headersOf(request), options.permission, remoteAddressOf(request));
   }
 
   async function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {

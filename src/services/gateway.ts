@@ -13,7 +13,7 @@ import { createMemoryService } from "../memory/index.ts";
 import { createRpcServer, type HealthRegistry } from "../rpc/index.ts";
 import type { Settings } from "../settings.ts";
 import { createStatusService } from "../status/index.ts";
-import { createStreamService, createStreamSocket, openStreamHub } from "../streams/index.ts";
+import { createStreamHub, createStreamService, createStreamSocketHandler } from "../streams/index.ts";
 import { createWorkerService } from "../workers/index.ts";
 import { build } from "./build.ts";
 import type { Shared } from "./open-process.ts";
@@ -32,19 +32,19 @@ export async function startGateway(shared: Shared, health: HealthRegistry): Prom
     allowAnonymous: insecureNoAuth,
   });
   const jobs = createJobs({ store, reader, payloads, bus });
-  const hub = openStreamHub({ bus, reader, log });
+  const hub = createStreamHub({ bus, reader, log });
   const server = createRpcServer({
     routes: (router) => {
       router.service(JobService, createJobService({ jobs, reader, payloads }));
       router.service(CordumApi, createCordumApi({ jobs, reader, payloads }));
       router.service(WorkerService, createWorkerService({ registry }));
-      router.service(StreamService, createStreamService(hub));
+      router.service(StreamService, createStreamService({ hub }));
       router.service(StatusService, createStatusService({ redis, bus, registry, build, natsUrl: settings.nats.url }));
       router.service(
         DlqService,
         createDlqService({ store: deadLetters, jobs, reader, payloads, defaultTenant: tenantId }),
       );
-      router.service(MemoryService, createMemoryService({ redis, reader, deadLetters, defaultTenant: tenantId }));
+      router.service(MemoryService, createMemoryService({ redis, reader, defaultTenant: tenantId }));
     },
     services,
     authenticator,
@@ -54,7 +54,7 @@ export async function startGateway(shared: Shared, health: HealthRegistry): Prom
     ...(settings.gateway.allowedOrigins && { cors: { allowedOrigins: settings.gateway.allowedOrigins } }),
     rateLimit: { requestsPerSecond: settings.gateway.rateLimitRps, burst: settings.gateway.rateLimitBurst },
     ...(await readTls(settings)),
-    webSocket: { path: "/api/v1/stream", permission: "stream.read", onConnect: createStreamSocket(hub) },
+    webSocket: { path: "/api/v1/stream", permission: "stream.read", onConnect: createStreamSocketHandler({ hub }) },
   });
   const { host, port } = settings.gateway.addr;
   const { port: bound } = await server.listen(host, port);

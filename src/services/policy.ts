@@ -9,14 +9,15 @@ export function openKernel({ policy }: Settings, log: Logger): Promise<PolicyKer
   return openPolicyKernel({ path, url, log, reloadIntervalMs });
 }
 
-/** What the scheduler asks: the kernel at SAFETY_KERNEL_URL, or the one of this process. */
+/** What the scheduler asks: the kernel of this process if there is one, else the one at SAFETY_KERNEL_URL. */
 export async function openChecker(
   settings: Settings,
-  local: () => Promise<PolicyKernel>,
+  local: (() => Promise<PolicyKernel>) | undefined,
   log: Logger,
 ): Promise<{ checker: PolicyChecker; close(): Promise<void> }> {
   const { url, tls } = settings.safetyKernel;
-  if (url === undefined) return { checker: await local(), close: async () => {} };
+  if (local) return { checker: await local(), close: async () => {} };
+  if (url === undefined) throw new Error("SAFETY_KERNEL_URL is required without a kernel in this process");
   const caPem = tls.caFile && (await readFile(tls.caFile, "utf8"));
   const remote = createRemoteKernel({ address: url, log, ...(caPem && { caPem }) });
   return { checker: remote, close: () => remote.close() };

@@ -75,7 +75,8 @@ export async function runServices({ settings, services, log }: RunOptions): Prom
       closers.push(() => shared.close());
       watchDependencies(shared, health);
       if (services.has("scheduler")) {
-        const { checker, close: closeChecker } = await openChecker(settings, localKernel, log);
+        const isKernelHere = services.has("safety-kernel") || settings.safetyKernel.url === undefined;
+        const { checker, close: closeChecker } = await openChecker(settings, isKernelHere ? localKernel : undefined, log);
         closers.push(closeChecker);
         const scheduler = await startSchedulerService(shared, checker);
         closers.push(() => scheduler.close(graceMs));

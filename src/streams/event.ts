@@ -3,11 +3,25 @@ import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { type BusPacket, BusPacketSchema } from "@cordum/proto/cordum/agent/v1/buspacket_pb.js";
 import { type JobTransition, JobTransitionSchema } from "@cordum/proto/cordum/v1/job_pb.js";
 
+interface Arrived {
+  subject: string;
+  sizeBytes: number;
+  /** What all WebSocket frames of it have in common, once there is one. */
+  frame?: string;
+}
+
+export interface PacketEvent extends Arrived {
+  kind: "packet";
+  packet: BusPacket;
+}
+
+export interface TransitionEvent extends Arrived {
+  kind: "transition";
+  transition: JobTransition;
+}
+
 /** One message of the bus, decoded once and shared by all who see it. */
-export type BusEvent = { subject: string; sizeBytes: number; frame?: string } & (
-  | { kind: "packet"; packet: BusPacket }
-  | { kind: "transition"; transition: JobTransition }
-);
+export type BusEvent = PacketEvent | TransitionEvent;
 
 const targetStateField = JobTransitionSchema.field.to.number;
 
@@ -26,13 +40,15 @@ export function peekTargetState(bytes: Uint8Array): number {
   return 0;
 }
 
-/** @throws Error when the bytes are not a transition */
-export function toTransitionEvent(subject: string, bytes: Uint8Array): BusEvent & { kind: "transition" } {
-  return { kind: "transition", subject, sizeBytes: bytes.length, transition: fromBinary(JobTransitionSchema, bytes) };
+/** @throws Error when the bytes are not a transition of a job */
+export function toTransitionEvent(subject: string, bytes: Uint8Array): TransitionEvent {
+  const transition = fromBinary(JobTransitionSchema, bytes);
+  if (transition.jobId === "") throw new Error("a transition without job id");
+  return { kind: "transition", subject, sizeBytes: bytes.length, transition };
 }
 
 /** @throws Error when the bytes are not a packet */
-export function toPacketEvent(subject: string, bytes: Uint8Array): BusEvent & { kind: "packet" } {
+export function toPacketEvent(subject: string, bytes: Uint8Array): PacketEvent {
   const packet = fromBinary(BusPacketSchema, bytes);
   if (packet.createdAt && !isTimestamp(packet.createdAt)) delete packet.createdAt; // JSON has no way to write it
   return { kind: "packet", subject, sizeBytes: bytes.length, packet };

@@ -1,35 +1,31 @@
 import type { BusPacket } from "@cordum/proto/cordum/agent/v1/buspacket_pb.js";
-import type { BusEvent } from "./event.ts";
+import type { PacketEvent } from "./event.ts";
 import { passesSubject, passesTopic, type StreamFilter } from "./filter.ts";
 import type { JobOwner, JobOwners } from "./job-owners.ts";
 import { hearsWorkers } from "./sources.ts";
+import type { Subscriber } from "./subscriber.ts";
 
-type PacketEvent = BusEvent & { kind: "packet" };
-
-interface Subscriber {
-  readonly filter: StreamFilter;
-  push(event: BusEvent): void;
-}
+type PacketSubscriber = Pick<Subscriber, "filter" | "push">;
 
 /** Hands packets to those who may and want to see them. */
 export interface PacketRouter {
-  setSubscribers(subscribers: readonly Subscriber[]): void;
+  setSubscribers(subscribers: readonly PacketSubscriber[]): void;
   /** Whether some subscriber asked for packets of this subject; to be asked before a packet is decoded. */
   isWanted(subject: string): boolean;
   route(event: PacketEvent): void;
-  /** Whether some subscriber may see the packets of certain jobs only, for reasons the packets do not name. */
-  readonly needsOwners: boolean;
+  /** Remembers whose a job is, when that may be asked. */
+  learn(job: { jobId: string } & JobOwner): void;
 }
 
 /** Subjects are few; more than this many are somebody's mistake, and not remembered. */
 const maxSubjects = 100;
 
 export function createPacketRouter(owners: JobOwners): PacketRouter {
-  let all: readonly Subscriber[] = [];
+  let all: readonly PacketSubscriber[] = [];
   let needsOwners = false;
-  const bySubject = new Map<string, readonly Subscriber[]>();
+  const bySubject = new Map<string, readonly PacketSubscriber[]>();
 
-  function wantedBy(subject: string): readonly Subscriber[] {
+  function wantedBy(subject: string): readonly PacketSubscriber[] {
     const known = bySubject.get(subject);
     if (known) return known;
     const found = all.filter(({ filter }) => passesSubject(filter, subject));
@@ -39,10 +35,10 @@ export function createPacketRouter(owners: JobOwners): PacketRouter {
   }
 
   /** A request says itself whose it is; for what follows the owner is looked up, once for all who need it. */
-  function routeJob(event: PacketEvent, jobId: string, subscribers: readonly Subscriber[]): void {
+  function routeJob(event: PacketEvent, jobId: string, subscribers: readonly PacketSubscriber[]): void {
     const claim = claimedOwner(event.packet);
     if (claim && needsOwners) owners.learnClaim(jobId, claim);
-    const unsure: Subscriber[] = [];
+    const unsure: PacketSubscriber[] = [];
     for (const subscriber of subscribers) {
       const { filter } = subscriber;
       if (filter.jobIds !== undefined && !filter.jobIds.has(jobId)) continue;
@@ -63,8 +59,8 @@ export function createPacketRouter(owners: JobOwners): PacketRouter {
       bySubject.clear();
     },
     isWanted: (subject) => wantedBy(subject).length > 0,
-    get needsOwners() {
-      return needsOwners;
+    learn({ jobId, tenant, topic }) {
+      if (needsOwners) owners.learn(jobId, { tenant, topic });
     },
     route(event) {
       const subscribers = wantedBy(event.subject);

@@ -11,7 +11,8 @@ import { DomainError } from "../errors/index.ts";
 import { callerKey } from "../rpc/index.ts";
 import type { NumberedEvent } from "./event-buffer.ts";
 import { toFilter } from "./filter.ts";
-import type { StreamHub, StreamSubscription } from "./hub.ts";
+import type { StreamHub } from "./hub.ts";
+import type { StreamSubscription } from "./subscriber.ts";
 
 /** Under load many events share a response; more than this would make it long to read. */
 const maxEventsPerResponse = 256;

@@ -7,7 +7,8 @@ import type { StreamSocket, WebSocketOptions } from "../rpc/index.ts";
 import type { BusEvent } from "./event.ts";
 import type { NumberedEvent } from "./event-buffer.ts";
 import { type StreamQuery, toFilter } from "./filter.ts";
-import type { StreamHub, StreamSubscription } from "./hub.ts";
+import type { StreamHub } from "./hub.ts";
+import type { StreamSubscription } from "./subscriber.ts";
 
 /** RFC 6455 registry: come back later. */
 const tryAgainLater = 1013;

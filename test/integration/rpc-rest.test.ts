@@ -267,6 +267,8 @@ describe("the edge", () => {
     expect(list["x-cordum-permission"]).toBe("jobs.read");
     expect(body.paths["/api/v1/dlq"].get.responses["200"].content["application/json"].schema.type).toBe("array");
     expect(body.components.schemas["cordum.v1.Job"].properties.state.enum).toContain("PENDING");
+    const names = (JSON.stringify(body).match(/#\/components\/schemas\/[\w.]+/g) ?? []).map((ref) => ref.split("/")[3]);
+    expect(names.filter((name) => !(String(name) in body.components.schemas))).toEqual([]);
     expect(Object.keys(body.paths)).toEqual(expect.arrayContaining(["/api/v1/jobs:batch", "/api/v1/jobs/{job_id}"]));
   });
 });

@@ -1,8 +1,9 @@
 import { type DescMethod, type Message, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ContextValues } from "@connectrpc/connect";
 import { createAsyncIterable, encodeEnvelope, type UniversalServerRequest } from "@connectrpc/connect/protocol";
+import type { Logger } from "pino";
 import { callKey } from "../call.ts";
-import { toConnectError } from "../errors.ts";
+import { isInternal, toConnectError } from "../errors.ts";
 import type { Gate } from "../gate.ts";
 import { headersOf, readBody, sendError } from "../http.ts";
 import type { MethodRules } from "../method-rules.ts";
@@ -17,6 +18,7 @@ export interface RestDeps {
   handlers: Handlers;
   gate: Gate;
   rulesOf: (method: DescMethod) => MethodRules;
+  log: Logger;
 }
 
 /** @returns false when no route has this path */
@@ -43,7 +45,10 @@ export function createRestHandler(deps: RestDeps): RestHandler {
       return true;
     }
     serve(deps, match.route, match.rawVariables, call).catch((reason: unknown) => {
-      fail(call, toConnectError(reason));
+      const error = toConnectError(reason);
+      const { route, requestId } = values.get(callKey);
+      if (isInternal(error)) deps.log.error({ err: error.cause ?? error, route, request_id: requestId }, "call failed");
+      fail(call, error);
     });
     return true;
   };

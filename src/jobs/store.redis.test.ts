@@ -1,0 +1,254 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import { JobRequestSchema } from "@cordum/proto/cordum/agent/v1/job_pb.js";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startServers, type TestServers } from "../../test/support/servers.ts";
+import { openRedis, type RedisClient } from "../redis/index.ts";
+import { digestOf } from "./identity.ts";
+import { jobKey, shardKeys } from "./keys.ts";
+import { createJobReader, type JobReader } from "./reader.ts";
+import { canMove, isTerminal, type JobStateName, jobStates } from "./states.ts";
+import { createJobStore, type JobStore } from "./store.ts";
+
+const shards = 4;
+let servers: TestServers;
+let redis: RedisClient;
+let store: JobStore;
+let reader: JobReader;
+let counter = 0;
+
+beforeAll(async () => {
+  servers = await startServers();
+  redis = await openRedis({ url: servers.redisUrl });
+  store = createJobStore(redis, { shards, keepMs: 60_000 });
+  reader = createJobReader(redis, shards);
+});
+afterAll(async () => {
+  redis.disconnect();
+  await servers.stop();
+});
+
+function newJob(over: { id?: string; tenant?: string; topic?: string; deadlineMs?: number; fingerprint?: string } = {}) {
+  const id = over.id ?? `job-${counter++}`;
+  const { tenant = "default", topic = "job.test", deadlineMs = 0, fingerprint = "" } = over;
+  const request = toBinary(JobRequestSchema, create(JobRequestSchema, { jobId: id, topic, tenantId: tenant }));
+  const digest = digestOf(request);
+  return { id, request, digest, tenant, topic, traceId: id, priority: "batch", fingerprint, deadlineMs };
+}
+
+async function created(over: Parameters<typeof newJob>[0] = {}): Promise<string> {
+  const job = newJob(over);
+  await store.create(job);
+  return job.id;
+}
+
+function dispatchOf(jobId: string, over: object = {}) {
+  const worker = { worker: "w1", pool: "p1", isLeased: true, leaseMs: 30_000 };
+  return { jobId, ...worker, timeoutMs: 60_000, maxAttempts: 4, ...over };
+}
+
+/** Puts a fresh job into a state by legal moves. */
+async function jobIn(state: JobStateName): Promise<string> {
+  const jobId = await created();
+  const park = { jobId, pools: ["p1"], waiting: "no_workers", maxWaitMs: 60_000 };
+  if (state === "APPROVAL_REQUIRED") await store.hold({ jobId, to: state, decision: new Uint8Array([8, 1]), reason: "" });
+  if (state === "SCHEDULED") await store.park(park);
+  if (state === "DISPATCHED" || state === "RUNNING") await store.dispatch(dispatchOf(jobId));
+  if (state === "RUNNING") await store.beat({ jobId, attempt: 1, worker: "w1", leaseMs: 0 });
+  if (isTerminal(state)) await store.finish({ jobId, to: state, states: undefined as never });
+  if (state === "SUCCEEDED") {
+    await store.dispatch(dispatchOf(jobId));
+    await store.finish({ jobId, to: "SUCCEEDED" });
+  }
+  expect((await reader.get(jobId))?.state).toBe(state);
+  return jobId;
+}
+
+async function tryMove(jobId: string, to: JobStateName): Promise<boolean> {
+  if (to === "PENDING" || to === "APPROVAL_REQUIRED") {
+    return (await store.hold({ jobId, to, decision: new Uint8Array([8, 1]), reason: "" })).kind === "committed";
+  }
+  if (to === "SCHEDULED") {
+    const park = { jobId, pools: ["p1"], waiting: "no_workers", maxWaitMs: 60_000 };
+    return (await store.park(park)).kind === "committed";
+  }
+  if (to === "DISPATCHED") return (await store.dispatch(dispatchOf(jobId))).kind === "dispatched";
+  if (to === "RUNNING") {
+    const attempt = (await reader.get(jobId))?.attempt ?? 0;
+    return (await store.beat({ jobId, attempt, worker: "w1", leaseMs: 0 })).kind === "committed";
+  }
+  return (await store.finish({ jobId, to })).kind === "committed";
+}
+
+describe("create", () => {
+  it("records a job as PENDING and lists it by tenant, topic and state", async () => {
+    const job = newJob({ tenant: "acme", topic: "job.listed" });
+
+    expect(await store.create(job)).toMatchObject({ kind: "created" });
+
+    expect(await reader.get(job.id)).toMatchObject({ state: "PENDING", tenant: "acme", attempt: 0, priority: "batch" });
+    for (const query of [{ topic: "job.listed" }, { state: "PENDING" as const }, { traceId: job.id }]) {
+      const page = await reader.list({ tenant: "acme", cursor: "", pageSize: 10, ...query });
+      expect(page.jobs.map(({ id }) => id)).toEqual([job.id]);
+    }
+  });
+
+  it("leaves a job that exists as it is and answers with its fingerprint", async () => {
+    const id = await created({ fingerprint: "first" });
+    await store.dispatch(dispatchOf(id));
+
+    const again = await store.create(newJob({ id, fingerprint: "second" }));
+
+    expect(again).toMatchObject({ kind: "exists", fingerprint: "first", state: "DISPATCHED" });
+    expect((await reader.get(id))?.attempt).toBe(1);
+  });
+
+  it("gives jobs that are created together different times, so that pages have one order", async () => {
+    const ids = await Promise.all(Array.from({ length: 50 }, () => created({ topic: "job.together" })));
+
+    const seen: string[] = [];
+    let cursor = "";
+    do {
+      const page = await reader.list({ tenant: undefined, topic: "job.together", cursor, pageSize: 7 });
+      seen.push(...page.jobs.map(({ id }) => id));
+      cursor = page.nextCursor;
+    } while (cursor);
+
+    expect(seen.toSorted()).toEqual(ids.toSorted());
+  });
+});
+
+describe("transitions", () => {
+  const pairs = jobStates.flatMap((from) => jobStates.map((to) => [from, to] as const));
+  it.each(pairs)("%s -> %s is made exactly when the table allows it", async (from, to) => {
+    const jobId = await jobIn(from);
+    const before = await reader.get(jobId);
+
+    const isMade = await tryMove(jobId, to);
+
+    expect(isMade).toBe(to === "RUNNING" && from !== "DISPATCHED" ? from === "RUNNING" : canMove(from, to));
+    if (!isMade) expect(await reader.get(jobId)).toEqual(before);
+    else expect((await reader.get(jobId))?.state).toBe(to);
+  });
+
+  it("lets exactly one of two ends through", async () => {
+    const jobId = await jobIn("RUNNING");
+
+    const replies = await Promise.all([
+      store.finish({ jobId, to: "SUCCEEDED" }),
+      store.finish({ jobId, to: "TIMEOUT", errorCode: "timeout" }),
+    ]);
+
+    expect(replies.map(({ kind }) => kind).toSorted()).toEqual(["committed", "refused"]);
+    expect((await reader.events(jobId)).filter(({ state }) => isTerminal(state))).toHaveLength(1);
+  });
+
+  it("refuses what is expected of another state, attempt, worker or request, and changes nothing", async () => {
+    const jobId = await jobIn("DISPATCHED");
+    const before = await reader.get(jobId);
+
+    const refusals = await Promise.all([
+      store.finish({ jobId, to: "SUCCEEDED", states: ["RUNNING"] }),
+      store.finish({ jobId, to: "SUCCEEDED", attempt: 2 }),
+      store.finish({ jobId, to: "SUCCEEDED", worker: "w2" }),
+      store.dispatch(dispatchOf(jobId, { digest: "forged" })),
+      store.finish({ jobId: "unknown", to: "SUCCEEDED" }),
+    ]);
+
+    expect(refusals.map((reply) => (reply.kind === "refused" ? reply.why : "made"))).toEqual([
+      "state",
+      "attempt",
+      "worker",
+      "digest",
+      "missing",
+    ]);
+    expect(await reader.get(jobId)).toEqual(before);
+  });
+
+  it("clears lease and deadline at the end, owes the publication, and buries what ended badly", async () => {
+    const jobId = await created({ id: "job-ends", deadlineMs: 60_000 });
+    const prefix = jobKey(jobId, shards).split("job:")[0];
+    await store.dispatch(dispatchOf(jobId));
+    expect(await redis.zscore(`${prefix}leases`, jobId)).not.toBeNull();
+    expect(await redis.zscore(`${prefix}deadlines`, jobId)).not.toBeNull();
+
+    const end = { jobId, to: "FAILED" as const, errorCode: "E1", errorMessage: "m", isDeadLetter: true };
+    await store.finish(end);
+
+    expect(await redis.zscore(`${prefix}leases`, jobId)).toBeNull();
+    expect(await redis.zscore(`${prefix}deadlines`, jobId)).toBeNull();
+    expect(await redis.zscore(`${prefix}outbox`, jobId)).not.toBeNull();
+    const shard = Number(prefix?.slice(2, 4));
+    expect(await redis.hgetall(shardKeys(shard).deadLetter(jobId))).toMatchObject({
+      status: "FAILED",
+      reason_code: "E1",
+      reason: "m",
+      last_state: "DISPATCHED",
+      attempts: "1",
+    });
+    await store.published(jobId);
+    expect(await redis.zscore(`${prefix}outbox`, jobId)).toBeNull();
+  });
+});
+
+describe("attempts", () => {
+  it("rise with each dispatch; one that was given back unstarted does not count", async () => {
+    const jobId = await created();
+    await store.dispatch(dispatchOf(jobId));
+
+    await store.dispatch(dispatchOf(jobId, { states: ["DISPATCHED"], attempt: 1, isRefund: true, worker: "w2" }));
+
+    expect(await reader.get(jobId)).toMatchObject({ attempt: 2, refunds: 1, worker: "w2" });
+  });
+
+  it("end the job when they are used up", async () => {
+    const jobId = await created();
+    await store.dispatch(dispatchOf(jobId, { maxAttempts: 1 }));
+
+    const park = { jobId, pools: ["p1"], waiting: "worker_lost", maxWaitMs: 1_000, isBurnt: true };
+
+    expect(await store.park(park)).toMatchObject({ kind: "exhausted" });
+    expect(await reader.get(jobId)).toMatchObject({ state: "FAILED", errorCode: "max_retries_exceeded" });
+  });
+});
+
+describe("sweep", () => {
+  const options = { limit: 100, pendingAfterMs: 0, publishAfterMs: 0, scheduledFromUs: "0" };
+  const sweepAll = async () => {
+    const all = await Promise.all(Array.from({ length: shards }, (_, shard) => store.sweep(shard, options)));
+    return {
+      leases: all.flatMap(({ leases }) => leases),
+      deadlines: all.flatMap(({ deadlines }) => deadlines),
+      pending: all.flatMap(({ pending }) => pending),
+      unpublished: all.flatMap(({ unpublished }) => unpublished),
+    };
+  };
+
+  it("finds expired leases, passed deadlines, old PENDING jobs and unpublished ends", async () => {
+    const pending = await created();
+    const leased = await created();
+    await store.dispatch(dispatchOf(leased, { leaseMs: 1 }));
+    const late = await created();
+    await store.dispatch(dispatchOf(late, { timeoutMs: 1 }));
+    const ended = await created();
+    await store.finish({ jobId: ended, to: "CANCELLED" });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+
+    const overdue = await sweepAll();
+
+    expect(overdue.pending).toContain(pending);
+    expect(overdue.leases).toContainEqual({ jobId: leased, attempt: 1, worker: "w1" });
+    expect(overdue.deadlines).toContain(late);
+    expect(overdue.unpublished).toContain(ended);
+  });
+
+  it("removes ids whose record is gone, so that they cannot hide those that are alive", async () => {
+    const ghosts = Array.from({ length: 250 }, (_, index) => `ghost-${index}`);
+    await redis.zadd("{j00}:deadlines", ...ghosts.flatMap((id, index) => [String(index), id]));
+    const sweep = () => store.sweep(0, { ...options, limit: 200 });
+
+    await sweep();
+    await sweep();
+
+    expect((await redis.zrange("{j00}:deadlines", "0", "-1")).filter((id) => id.startsWith("ghost"))).toEqual([]);
+  });
+});
