@@ -134,4 +134,17 @@ describe("a worker during an outage", () => {
 
     await expect(started).rejects.toThrow();
   });
+
+  it("does not wait for a NATS server that refuses its credentials, and takes the right ones out of the URL", async () => {
+    await nats.remove();
+    nats = await startNats(["--user", "me", "--pass", "se:cret"]);
+    const withUser = (user: string) => ({ natsUrl: nats.url.replace("//", `//${user}@`), redisUrl: redis.url });
+    const options = { pool: "hello", handlers: { "job.hello": () => 1 }, log: silent, handleSignals: false };
+
+    const refused = createWorker({ ...options, connection: withUser("me:wrong") });
+    await expect(refused.start()).rejects.toThrow(/authorization/i);
+
+    current = createWorker({ ...options, connection: withUser("me:se%3Acret") });
+    await current.start();
+  });
 });

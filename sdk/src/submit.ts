@@ -123,7 +123,7 @@ async function waitForEnd(
 }
 
 /** True for the states that never change. */
-export function isTerminal(state: JobState): boolean {
+function isTerminal(state: JobState): boolean {
   return state >= JobState.SUCCEEDED;
 }
 

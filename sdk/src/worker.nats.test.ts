@@ -340,6 +340,27 @@ describe("a worker", () => {
   });
 });
 
+describe("throughput", () => {
+  it("is printed, for a scheduler and a worker in one process", async () => {
+    const worker = await startWorker({ handlers: { "job.hello": greet }, maxParallelJobs: 512 });
+    const jobs = 2_000;
+    let next = 0;
+    const startMs = performance.now();
+
+    const lane = async () => {
+      while (next < jobs) {
+        const jobId = `fast-${next++}`;
+        await scheduler.dispatch(worker.id, { jobId }, { input: { name: "Ada" } });
+      }
+    };
+    await Promise.all(Array.from({ length: 64 }, lane));
+    const results = () => scheduler.results.filter(({ result }) => result.jobId.startsWith("fast-")).length;
+    await eventually(() => results() === jobs, "all results");
+
+    console.log(`sdk: ${Math.round((jobs / (performance.now() - startMs)) * 1_000)} jobs/s`);
+  });
+});
+
 describe("drain()", () => {
   it("finishes what runs, refuses what is new, and closes", async () => {
     let finish = () => {};

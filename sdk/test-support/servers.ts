@@ -16,17 +16,11 @@ export interface TestServer {
   remove(): Promise<void>;
 }
 
-export function startNats(): Promise<TestServer> {
-  return startServer("nats", (port, folder) => [
-    "nats-server",
-    "-js",
-    "-a",
-    "127.0.0.1",
-    "-p",
-    String(port),
-    "-sd",
-    folder,
-  ]);
+/** @param extraArgs - further arguments of nats-server, for example `--user me --pass secret` */
+export function startNats(extraArgs: readonly string[] = []): Promise<TestServer> {
+  return startServer("nats", (port, folder) => {
+    return ["nats-server", "-js", "-a", "127.0.0.1", "-p", String(port), "-sd", folder, ...extraArgs];
+  });
 }
 
 export function startRedis(): Promise<TestServer> {

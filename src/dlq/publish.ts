@@ -23,5 +23,13 @@ export async function publishDeadLetter(bus: Bus, ended: EndedBadly): Promise<vo
   const result = create(JobResultSchema, { jobId, status: JobStatus[status], errorCode, errorMessage });
   const payload = toBinary(JobResultSchema, result);
   const packet = encodePacket({ traceId, senderId, kind: "jobResult", payload, createdAtMs: Date.now() });
-  await bus.jetstream.publish(subjects.deadLetter, bus.signer.seal(packet), { msgID: `dlq:${jobId}` });
+  const sealed = bus.signer.seal(packet);
+  const publish = () => bus.jetstream.publish(subjects.deadLetter, sealed, { msgID: `dlq:${jobId}` });
+  try {
+    await publish();
+  } catch (error) {
+    if (!bus.isConnected()) throw error;
+    await bus.ensureStreams(); // somebody may have deleted it
+    await publish();
+  }
 }
