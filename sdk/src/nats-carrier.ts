@@ -221,7 +221,9 @@ class NatsDispatch implements IncomingDispatch {
     if (payload.value.jobId === "") throw new Error("the job request has no id");
     const attempt = Number(headers?.get(headerNames.attempt) || 1);
     if (!Number.isSafeInteger(attempt) || attempt < 1) throw new Error(`${headerNames.attempt} is not a number from 1`);
-    return { request: payload.value, attempt, traceId, traceparent: headers?.get(headerNames.traceparent) ?? "" };
+    const traceparent = headers?.get(headerNames.traceparent) ?? "";
+    const leaseMs = Number(headers?.get(headerNames.lease)) || undefined;
+    return { request: payload.value, attempt, traceId, traceparent, leaseMs };
   }
 }
 

@@ -9,6 +9,7 @@ export const subjects = {
 
 export const headerNames = {
   attempt: "Cordum-Attempt",
+  lease: "Cordum-Lease",
   jobs: "Cordum-Jobs",
   handback: "Cordum-Handback",
   messageId: "Nats-Msg-Id",

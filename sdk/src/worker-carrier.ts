@@ -16,6 +16,8 @@ export interface Dispatch {
   readonly traceId: string;
   /** W3C trace context, empty when there is none. */
   readonly traceparent: string;
+  /** How long the control plane waits for a sign of life, milliseconds; undefined when it does not say. */
+  readonly leaseMs?: number | undefined;
 }
 
 /** A dispatch that waits for its answer. */

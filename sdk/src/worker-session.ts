@@ -17,7 +17,8 @@ import type {
   WorkerCarrier,
 } from "./worker-carrier.ts";
 
-const heartbeatMs = 5_000;
+const longestBeatMs = 5_000;
+const shortestBeatMs = 100;
 /** Between heartbeats that only say "no longer full": a worker with one slot would send one for each job. */
 const minHeartbeatGapMs = 100;
 const finishedTtlMs = 10 * 60_000;
@@ -63,6 +64,8 @@ export class WorkerSession implements CarrierListener {
   readonly #cancels: ExpiringMap<string, string>;
   #busySlots = 0;
   #draining = false;
+  /** Three signs of life for each lease: one may be late and one lost. */
+  #beatMs = longestBeatMs;
   #heartbeatTimer: NodeJS.Timeout | undefined;
   #soonTimer: NodeJS.Timeout | undefined;
   #lastHeartbeatMs = Number.NEGATIVE_INFINITY;
@@ -81,7 +84,7 @@ export class WorkerSession implements CarrierListener {
   /** Says hello, then heartbeats until stopped. */
   start(): void {
     this.heartbeat();
-    this.#heartbeatTimer = setInterval(() => this.heartbeat(), heartbeatMs);
+    this.#heartbeatTimer = setInterval(() => this.heartbeat(), this.#beatMs);
   }
 
   /** Silences the heartbeats. */
@@ -108,6 +111,7 @@ export class WorkerSession implements CarrierListener {
     if (hasRoom) incoming.answer("accepted"); // before decoding: the control plane waits for nothing else
     const dispatch = this.#read(incoming);
     if (dispatch === undefined) return;
+    if (dispatch.leaseMs !== undefined) this.#keepLease(dispatch.leaseMs);
     const isKnown = this.#isKnown(dispatch);
     if (!hasRoom) incoming.answer(isKnown ? "accepted" : this.#refusal());
     else if (!isKnown) this.#begin(dispatch);
@@ -137,6 +141,16 @@ export class WorkerSession implements CarrierListener {
   /** Jobs that have not ended or whose end is not confirmed. */
   get jobsLeft(): number {
     return this.#runs.size + this.#unconfirmed.size;
+  }
+
+  /** Heartbeats often enough for the shortest lease that was seen. */
+  #keepLease(leaseMs: number): void {
+    const beatMs = Math.max(shortestBeatMs, Math.floor(leaseMs / 3));
+    if (beatMs >= this.#beatMs) return;
+    this.#beatMs = beatMs;
+    if (this.#heartbeatTimer === undefined) return;
+    clearInterval(this.#heartbeatTimer);
+    this.#heartbeatTimer = setInterval(() => this.heartbeat(), beatMs);
   }
 
   #refusal(): DispatchAnswer {
@@ -247,7 +261,7 @@ export class WorkerSession implements CarrierListener {
 
   /** A job younger than one interval has the lease that its dispatch gave it. */
   #jobsToName(): JobInFlight[] {
-    const acceptedBefore = this.#config.now() - heartbeatMs;
+    const acceptedBefore = this.#config.now() - this.#beatMs;
     const named: JobInFlight[] = [];
     for (const jobs of [this.#runs.values(), this.#unconfirmed.values()]) {
       for (const { jobId, attempt, acceptedAtMs } of jobs) {

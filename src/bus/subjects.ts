@@ -18,6 +18,7 @@ export const subjects = {
 /** Names of NATS headers. */
 export const headerNames = {
   attempt: "Cordum-Attempt",
+  lease: "Cordum-Lease",
   jobs: "Cordum-Jobs",
   handback: "Cordum-Handback",
   traceparent: "traceparent",

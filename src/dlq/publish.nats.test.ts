@@ -20,7 +20,13 @@ afterAll(async () => {
   await servers.stop();
 });
 
-const ended = { jobId: "j1", traceId: "t1", status: "DENIED", errorCode: "safety_denied", errorMessage: "nope" } as const;
+const ended = {
+  jobId: "j1",
+  traceId: "t1",
+  status: "DENIED",
+  errorCode: "safety_denied",
+  errorMessage: "nope",
+} as const;
 
 describe("publishDeadLetter()", () => {
   it("puts the result of the job on the dead letter stream, once", async () => {

@@ -92,7 +92,13 @@ describe("dead letters", () => {
 
     const { entry } = await clientOf(user).getDlqEntry({ jobId: "j1" });
 
-    const reason = { reason: "why j1", reasonCode: "E1", status: "JOB_STATUS_FAILED", lastState: "PENDING", attempts: 0 };
+    const reason = {
+      reason: "why j1",
+      reasonCode: "E1",
+      status: "JOB_STATUS_FAILED",
+      lastState: "PENDING",
+      attempts: 0,
+    };
     expect(entry).toMatchObject({ jobId: "j1", topic: "job.a", tenant: "default", ...reason });
     expect(Date.parse(entry?.createdAt ?? "")).toBeCloseTo(Date.now(), -4);
   });
@@ -157,7 +163,12 @@ describe("poison", () => {
 
     const { entry } = await clientOf(root).getDlqEntry({ jobId: id });
 
-    expect(entry).toMatchObject({ reasonCode: "poison", reason: "not a packet", subject: "sys.job.submit", status: "" });
+    expect(entry).toMatchObject({
+      reasonCode: "poison",
+      reason: "not a packet",
+      subject: "sys.job.submit",
+      status: "",
+    });
     expect(id).toMatch(/^poison:[0-9a-f-]{36}$/);
     expect(await payloads.read(entry?.payloadPtr.slice("redis://".length) ?? "")).toEqual(Buffer.from([1, 2, 3]));
   });
@@ -230,7 +241,10 @@ describe("a retry", () => {
 
     const retry = clientOf(user).retryDlqEntry({ jobId: "j1" });
 
-    await expect(retry).rejects.toMatchObject({ code: Code.FailedPrecondition, rawMessage: expect.stringContaining("ctx:j1") });
+    await expect(retry).rejects.toMatchObject({
+      code: Code.FailedPrecondition,
+      rawMessage: expect.stringContaining("ctx:j1"),
+    });
     expect(await idsSeenBy(user)).toEqual(["j1"]);
   });
 
@@ -238,7 +252,9 @@ describe("a retry", () => {
     await failedJob("j1");
     await redis.del(`${await prefixOf("j1")}job:j1`);
 
-    await expect(clientOf(user).retryDlqEntry({ jobId: "j1" })).rejects.toMatchObject({ code: Code.FailedPrecondition });
+    await expect(clientOf(user).retryDlqEntry({ jobId: "j1" })).rejects.toMatchObject({
+      code: Code.FailedPrecondition,
+    });
   });
 });
 

@@ -11,7 +11,6 @@ export function shardKeys(shard: number) {
   const prefix = shardPrefix(shard);
   return {
     state: (state: JobStateName) => `${prefix}idx:state:${state}`,
-    recent: `${prefix}idx:recent`,
     tenant: (tenant: string) => `${prefix}idx:tenant:${tenant}`,
     topic: (topic: string) => `${prefix}idx:topic:${topic}`,
     trace: (traceId: string) => `${prefix}idx:trace:${traceId}`,

@@ -67,10 +67,9 @@ export function createJobReader(redis: RedisClient, shards: number): JobReader {
     const { state, traceId, topic, tenant } = query;
     if (traceId) return allShards.map((keys) => keys.trace(traceId));
     if (state) return allShards.map((keys) => keys.state(state));
-    if (byUpdate) return allShards.flatMap((keys) => jobStates.map((name) => keys.state(name)));
-    if (topic) return allShards.map((keys) => keys.topic(topic));
-    if (tenant !== undefined) return allShards.map((keys) => keys.tenant(tenant));
-    return allShards.map((keys) => keys.recent);
+    if (topic && !byUpdate) return allShards.map((keys) => keys.topic(topic));
+    if (tenant !== undefined && !byUpdate) return allShards.map((keys) => keys.tenant(tenant));
+    return allShards.flatMap((keys) => jobStates.map((name) => keys.state(name)));
   }
 
   /** A job whose trace id is its own id is in no trace index. */
@@ -123,8 +122,12 @@ export function createJobReader(redis: RedisClient, shards: number): JobReader {
       return decisions.slice(0, limit);
     },
     async events(id) {
-      const rows = await redis.lrange(`${jobKey(id, shards)}:events`, 0, 999);
-      return rows.map(parseEvent).filter((event) => event !== undefined);
+      const hash = await redis.hgetall(jobKey(id, shards));
+      const events = Object.entries(hash).filter(([field]) => field.startsWith("@"));
+      return events
+        .map(parseEvent)
+        .filter((event) => event !== undefined)
+        .sort((a, b) => a.atUs - b.atUs);
     },
   };
 }
@@ -141,8 +144,15 @@ function matches(record: JobRecord, query: JobQuery): boolean {
   );
 }
 
-function parseEvent(row: string): JobEventRow | undefined {
-  const [at, state, attempt, worker, ...reason] = row.split("|");
+/** A field `@<µs>` of a record, `<STATE>|<attempt>|<worker>|<reason>`. */
+function parseEvent([field, row]: [string, string]): JobEventRow | undefined {
+  const [state, attempt, worker, ...reason] = row.split("|");
   if (!state || !isJobState(state)) return undefined;
-  return { state, atUs: Number(at), attempt: Number(attempt), worker: worker ?? "", reason: reason.join("|") };
+  return {
+    state,
+    atUs: Number(field.slice(1)),
+    attempt: Number(attempt),
+    worker: worker ?? "",
+    reason: reason.join("|"),
+  };
 }

@@ -27,8 +27,12 @@ export interface JobRecord {
   createdAt: number;
   /** Microseconds since the epoch. */
   updatedAt: number;
-  /** Milliseconds since the epoch. */
+  /** The job's own deadline, milliseconds since the epoch. */
   deadlineMs: number | undefined;
+  /** End of the worker's lease, milliseconds since the epoch; undefined for a worker that keeps none. */
+  leaseMs: number | undefined;
+  /** When the latest attempt, and with it the job, times out; milliseconds since the epoch. */
+  endsMs: number | undefined;
   decision: DecisionRecord | undefined;
   jobHash: string;
   resultPtr: string;
@@ -66,7 +70,9 @@ export function parseRecord(id: string, hash: Record<string, Buffer>): JobRecord
     waiting: text("waiting"),
     createdAt: number("created"),
     updatedAt: number("updated"),
-    deadlineMs: hash.deadline ? number("deadline") : undefined,
+    deadlineMs: number("deadline") || undefined,
+    leaseMs: number("lease") || undefined,
+    endsMs: number("ends") || undefined,
     decision: hash.decision ? parseDecision(hash.decision, number("decided")) : undefined,
     jobHash: text("job_hash"),
     resultPtr: text("result_ptr"),

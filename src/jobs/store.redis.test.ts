@@ -27,7 +27,9 @@ afterAll(async () => {
   await servers.stop();
 });
 
-function newJob(over: { id?: string; tenant?: string; topic?: string; deadlineMs?: number; fingerprint?: string } = {}) {
+function newJob(
+  over: { id?: string; tenant?: string; topic?: string; deadlineMs?: number; fingerprint?: string } = {},
+) {
   const id = over.id ?? `job-${counter++}`;
   const { tenant = "default", topic = "job.test", deadlineMs = 0, fingerprint = "" } = over;
   const request = toBinary(JobRequestSchema, create(JobRequestSchema, { jobId: id, topic, tenantId: tenant }));
@@ -50,7 +52,8 @@ function dispatchOf(jobId: string, over: object = {}) {
 async function jobIn(state: JobStateName): Promise<string> {
   const jobId = await created();
   const park = { jobId, pools: ["p1"], waiting: "no_workers", maxWaitMs: 60_000 };
-  if (state === "APPROVAL_REQUIRED") await store.hold({ jobId, to: state, decision: new Uint8Array([8, 1]), reason: "" });
+  if (state === "APPROVAL_REQUIRED")
+    await store.hold({ jobId, to: state, decision: new Uint8Array([8, 1]), reason: "" });
   if (state === "SCHEDULED") await store.park(park);
   if (state === "DISPATCHED" || state === "RUNNING") await store.dispatch(dispatchOf(jobId));
   if (state === "RUNNING") await store.beat({ jobId, attempt: 1, worker: "w1", leaseMs: 0 });
@@ -164,19 +167,16 @@ describe("transitions", () => {
     expect(await reader.get(jobId)).toEqual(before);
   });
 
-  it("clears lease and deadline at the end, owes the publication, and buries what ended badly", async () => {
+  it("owes the publication of an end until it is made, and buries what ended badly", async () => {
     const jobId = await created({ id: "job-ends", deadlineMs: 60_000 });
     const prefix = jobKey(jobId, shards).split("job:")[0];
     await store.dispatch(dispatchOf(jobId));
-    expect(await redis.zscore(`${prefix}leases`, jobId)).not.toBeNull();
-    expect(await redis.zscore(`${prefix}deadlines`, jobId)).not.toBeNull();
+    expect(await redis.zscore(`${prefix}timers`, jobId)).not.toBeNull();
 
     const end = { jobId, to: "FAILED" as const, errorCode: "E1", errorMessage: "m", isDeadLetter: true };
     await store.finish(end);
 
-    expect(await redis.zscore(`${prefix}leases`, jobId)).toBeNull();
-    expect(await redis.zscore(`${prefix}deadlines`, jobId)).toBeNull();
-    expect(await redis.zscore(`${prefix}outbox`, jobId)).not.toBeNull();
+    expect(await redis.zscore(`${prefix}timers`, jobId)).not.toBeNull();
     const shard = Number(prefix?.slice(2, 4));
     expect(await redis.hgetall(shardKeys(shard).deadLetter(jobId))).toMatchObject({
       status: "FAILED",
@@ -186,7 +186,7 @@ describe("transitions", () => {
       attempts: "1",
     });
     await store.published(jobId);
-    expect(await redis.zscore(`${prefix}outbox`, jobId)).toBeNull();
+    expect(await redis.zscore(`${prefix}timers`, jobId)).toBeNull();
   });
 });
 
@@ -212,43 +212,40 @@ describe("attempts", () => {
 });
 
 describe("sweep", () => {
-  const options = { limit: 100, pendingAfterMs: 0, publishAfterMs: 0, scheduledFromUs: "0" };
+  const options = { limit: 100, pendingAfterMs: 0, scheduledFromUs: "0" };
   const sweepAll = async () => {
     const all = await Promise.all(Array.from({ length: shards }, (_, shard) => store.sweep(shard, options)));
     return {
-      leases: all.flatMap(({ leases }) => leases),
-      deadlines: all.flatMap(({ deadlines }) => deadlines),
+      timers: all.flatMap(({ timers }) => timers),
       pending: all.flatMap(({ pending }) => pending),
-      unpublished: all.flatMap(({ unpublished }) => unpublished),
     };
   };
 
-  it("finds expired leases, passed deadlines, old PENDING jobs and unpublished ends", async () => {
+  it("finds expired leases, passed deadlines and old PENDING jobs, and nothing that is in time", async () => {
     const pending = await created();
     const leased = await created();
     await store.dispatch(dispatchOf(leased, { leaseMs: 1 }));
     const late = await created();
     await store.dispatch(dispatchOf(late, { timeoutMs: 1 }));
-    const ended = await created();
-    await store.finish({ jobId: ended, to: "CANCELLED" });
+    const inTime = await created();
+    await store.dispatch(dispatchOf(inTime));
     await new Promise((resolve) => setTimeout(resolve, 20));
 
     const overdue = await sweepAll();
 
     expect(overdue.pending).toContain(pending);
-    expect(overdue.leases).toContainEqual({ jobId: leased, attempt: 1, worker: "w1" });
-    expect(overdue.deadlines).toContain(late);
-    expect(overdue.unpublished).toContain(ended);
+    expect(overdue.timers).toEqual(expect.arrayContaining([leased, late]));
+    expect(overdue.timers).not.toContain(inTime);
   });
 
   it("removes ids whose record is gone, so that they cannot hide those that are alive", async () => {
     const ghosts = Array.from({ length: 250 }, (_, index) => `ghost-${index}`);
-    await redis.zadd("{j00}:deadlines", ...ghosts.flatMap((id, index) => [String(index), id]));
+    await redis.zadd("{j00}:timers", ...ghosts.flatMap((id, index) => [String(index), id]));
     const sweep = () => store.sweep(0, { ...options, limit: 200 });
 
     await sweep();
     await sweep();
 
-    expect((await redis.zrange("{j00}:deadlines", "0", "-1")).filter((id) => id.startsWith("ghost"))).toEqual([]);
+    expect((await redis.zrange("{j00}:timers", "0", "-1")).filter((id) => id.startsWith("ghost"))).toEqual([]);
   });
 });

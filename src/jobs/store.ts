@@ -1,5 +1,5 @@
 import { Cluster } from "ioredis";
-import { loadScript, type RedisClient, runScript, shardOf } from "../redis/index.ts";
+import { loadScript, type RedisClient, runScript } from "../redis/index.ts";
 import { createBatcher } from "./batcher.ts";
 import {
   type BeatCommit,
@@ -49,21 +49,21 @@ export type CreateReply =
   | { kind: "created"; atUs: number }
   | { kind: "exists"; fingerprint: string; state: string; traceId: string; resultPtr: string };
 
-/** What is overdue in one shard. */
+/** What is overdue in one shard, as job ids. */
 export interface Overdue {
-  leases: { jobId: string; attempt: number; worker: string }[];
-  deadlines: string[];
+  /** A lease, a deadline or the publication of an end is due; the record says which. */
+  timers: string[];
   pending: string[];
-  unpublished: string[];
   scheduled: string[];
   /** Where to go on reading SCHEDULED; "0" starts again. */
   nextScheduledUs: string;
+  /** Redis' time, milliseconds since the epoch: the clock that leases and deadlines are compared with. */
+  nowMs: number;
 }
 
 export interface SweepOptions {
   limit: number;
   pendingAfterMs: number;
-  publishAfterMs: number;
   scheduledFromUs: string;
 }
 
@@ -129,31 +129,11 @@ export function createJobStore(redis: RedisClient, { shards, keepMs }: JobStoreO
     async published(jobId) {
       await commits.run(key(jobId), publishedArgs(jobId));
     },
-    async sweep(shard, { limit, pendingAfterMs, publishAfterMs, scheduledFromUs }) {
-      const args = [limit, pendingAfterMs, publishAfterMs, keepMs, scheduledFromUs];
+    async sweep(shard, { limit, pendingAfterMs, scheduledFromUs }) {
+      const args = [limit, pendingAfterMs, keepMs, scheduledFromUs];
       const reply = await runScript(redis, sweepScript, [shardKeys(shard).sweeper], args);
-      const [leases, deadlines, pending, unpublished, scheduled, nextScheduledUs] = reply as [
-        string[],
-        string[],
-        string[],
-        string[],
-        string[],
-        string,
-      ];
-      return { leases: toLeases(leases), deadlines, pending, unpublished, scheduled, nextScheduledUs };
+      const [timers, pending, scheduled, next, now] = reply as [string[], string[], string[], string, string];
+      return { timers, pending, scheduled, nextScheduledUs: next, nowMs: Number(now) };
     },
   };
-}
-
-function toLeases(flat: string[]): Overdue["leases"] {
-  const leases: Overdue["leases"] = [];
-  for (let at = 0; at < flat.length; at += 3) {
-    leases.push({ jobId: flat[at] ?? "", attempt: Number(flat[at + 1]), worker: flat[at + 2] ?? "" });
-  }
-  return leases;
-}
-
-/** The shard of a job id, for callers that group by it. */
-export function shardOfJob(jobId: string, shards: number): number {
-  return shardOf(jobId, shards);
 }

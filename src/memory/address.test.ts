@@ -5,11 +5,26 @@ const address = (key: string) => parseAddress({ ptr: "", key });
 
 describe("parseAddress()", () => {
   it.each([
-    [{ ptr: "redis://ctx:j1", key: "" }, { key: "ctx:j1", kind: "context" }],
-    [{ ptr: "redis://ctx:j1", key: "res:j2" }, { key: "res:j2", kind: "result" }],
-    [{ ptr: "", key: "redis://mem:m:events" }, { key: "mem:m:events", kind: "memory" }],
-    [{ ptr: ' "redis://art:a1" ', key: "" }, { key: "art:a1", kind: "artifact" }],
-    [{ ptr: "redis://ctx/j1", key: "" }, { key: "ctx/j1", canonicalKey: "ctx:j1", kind: "context" }],
+    [
+      { ptr: "redis://ctx:j1", key: "" },
+      { key: "ctx:j1", kind: "context" },
+    ],
+    [
+      { ptr: "redis://ctx:j1", key: "res:j2" },
+      { key: "res:j2", kind: "result" },
+    ],
+    [
+      { ptr: "", key: "redis://mem:m:events" },
+      { key: "mem:m:events", kind: "memory" },
+    ],
+    [
+      { ptr: ' "redis://art:a1" ', key: "" },
+      { key: "art:a1", kind: "artifact" },
+    ],
+    [
+      { ptr: "redis://ctx/j1", key: "" },
+      { key: "ctx/j1", canonicalKey: "ctx:j1", kind: "context" },
+    ],
   ])("reads %j", (request, expected) => {
     expect(parseAddress(request)).toMatchObject(expected);
   });
@@ -21,7 +36,9 @@ describe("parseAddress()", () => {
     [{ ptr: "", key: "cfg:system:default" }, "key"],
     [{ ptr: "", key: "ctx:" }, "key"],
   ])("refuses %j and blames %s", (request, field) => {
-    expect(() => parseAddress(request)).toThrow(expect.objectContaining({ fields: [expect.objectContaining({ field })] }));
+    expect(() => parseAddress(request)).toThrow(
+      expect.objectContaining({ fields: [expect.objectContaining({ field })] }),
+    );
   });
 });
 

@@ -146,7 +146,8 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
     const { member } = target;
     const isDirect = member !== undefined && !member.isTopicOnly;
     const subject = isDirect ? subjects.worker(member.info.id) : job.topic;
-    handshakes.ask(subject, packet, attempt, (answer) => {
+    const leaseMs = member?.info.isLeased ? limits.leaseMs : 0;
+    handshakes.ask(subject, packet, { attempt, leaseMs }, (answer) => {
       metrics.answers.add(1, { answer });
       if (answer === "nobody" && isDirect && !member.info.isLeased) {
         member.isTopicOnly = true;

@@ -35,10 +35,18 @@ export async function endJob(ports: SchedulerPorts, finish: FinishCommit): Promi
 
 /** Tells workers to stop a job; best effort. */
 export function publishCancel(ports: SchedulerPorts, jobId: string, traceId: string, reason: string): void {
+  ports.bus.connection.publish(subjects.cancel, toCancelPacket(ports, jobId, traceId, reason));
+}
+
+/** Tells one worker that a job is no longer with it; another may be at work on it. */
+export function tellLost(ports: SchedulerPorts, workerId: string, jobId: string, reason: string): void {
+  ports.bus.connection.publish(subjects.worker(workerId), toCancelPacket(ports, jobId, jobId, reason));
+}
+
+function toCancelPacket({ bus }: SchedulerPorts, jobId: string, traceId: string, reason: string): Uint8Array {
   const message = create(JobCancelSchema, { jobId, reason, requestedBy: senderId });
   const payload = toBinary(JobCancelSchema, message);
-  const packet = encodePacket({ traceId, senderId, kind: "jobCancel", payload, createdAtMs: Date.now() });
-  ports.bus.connection.publish(subjects.cancel, ports.bus.signer.seal(packet));
+  return bus.signer.seal(encodePacket({ traceId, senderId, kind: "jobCancel", payload, createdAtMs: Date.now() }));
 }
 
 /** The end of a job whose worker was lost once too often; the store has committed it. */

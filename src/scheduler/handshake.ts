@@ -5,9 +5,15 @@ import { type Bus, headerNames } from "../bus/index.ts";
 export type Answer = "accepted" | "busy" | "draining" | "nobody" | "silence";
 
 export interface Handshakes {
-  /** Sends a packet and calls back exactly once with the answer. */
-  ask(subject: string, packet: Uint8Array, attempt: number, onAnswer: (answer: Answer) => void): void;
+  /** Sends a packet and calls back exactly once with the answer. `leaseMs` is 0 for workers that keep no lease. */
+  ask(subject: string, packet: Uint8Array, terms: Terms, onAnswer: (answer: Answer) => void): void;
   close(): void;
+}
+
+/** What a worker is told beside the packet. */
+export interface Terms {
+  attempt: number;
+  leaseMs: number;
 }
 
 interface Waiting {
@@ -48,11 +54,12 @@ export function openHandshakes(bus: Bus, acceptTimeoutMs: number): Handshakes {
   timer.unref();
 
   return {
-    ask(subject, packet, attempt, onAnswer) {
+    ask(subject, packet, { attempt, leaseMs }, onAnswer) {
       const token = (counter++).toString(36);
       waiting.set(token, { onAnswer, expiresAtMs: performance.now() + acceptTimeoutMs });
       const headers = createHeaders();
       headers.set(headerNames.attempt, String(attempt));
+      if (leaseMs > 0) headers.set(headerNames.lease, String(leaseMs));
       bus.connection.publish(subject, packet, { reply: `${inbox}.${token}`, headers });
     },
     close() {

@@ -3,7 +3,7 @@ import { HeartbeatSchema } from "@cordum/proto/cordum/agent/v1/heartbeat_pb.js";
 import type { Msg } from "@nats-io/transport-node";
 import { type Bus, headerNames, parsePacket, subjects } from "../bus/index.ts";
 import { publishTransition } from "../jobs/index.ts";
-import { publishCancel } from "./ending.ts";
+import { tellLost } from "./ending.ts";
 import type { SchedulerPorts } from "./ports.ts";
 
 /** One job that a worker names in its heartbeat. */
@@ -36,7 +36,7 @@ export function startLeaseKeeper(bus: Bus, ports: SchedulerPorts): { close(): vo
   async function extend(workerId: string, { jobId, attempt }: NamedJob): Promise<void> {
     const reply = await ports.store.beat({ jobId, attempt, worker: workerId, leaseMs: ports.limits.leaseMs });
     if (reply.kind === "refused") {
-      publishCancel(ports, jobId, jobId, `not with this worker: ${reply.state ?? "no such job"}`);
+      tellLost(ports, workerId, jobId, `not with this worker: ${reply.state ?? "no such job"}`);
       return;
     }
     if (reply.from !== "RUNNING") publishTransition(bus, { ...reply, jobId, to: "RUNNING" });

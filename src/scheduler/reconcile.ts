@@ -1,12 +1,5 @@
 import { publishDeadLetter } from "../dlq/index.ts";
-import {
-  isTerminal,
-  type JobRecord,
-  type JobStateName,
-  type Overdue,
-  publishTransition,
-  shardKeys,
-} from "../jobs/index.ts";
+import { isTerminal, type JobRecord, type JobStateName, publishTransition, shardKeys } from "../jobs/index.ts";
 import { createLease, type Lease, type RedisClient } from "../redis/index.ts";
 import type { Admission } from "./admission.ts";
 import type { Dispatcher } from "./dispatcher.ts";
@@ -30,7 +23,6 @@ export interface Reconciler {
 
 /** Ids per list and shard in one pass. */
 const limit = 200;
-const publishAfterMs = 5_000;
 /** Slots whose job has long gone were left by a process that died between two writes. */
 const slotCheckAfterMs = 30_000;
 const withWorker: readonly JobStateName[] = ["DISPATCHED", "RUNNING"];
@@ -55,14 +47,12 @@ export function startReconciler(
 
   async function sweepShard(state: { shard: number; lease: Lease; scheduledFromUs: string }): Promise<void> {
     if (!(await state.lease.hold(leaseMs))) return;
-    const options = { limit, pendingAfterMs, publishAfterMs, scheduledFromUs: state.scheduledFromUs };
+    const options = { limit, pendingAfterMs, scheduledFromUs: state.scheduledFromUs };
     const overdue = await store.sweep(state.shard, options);
     state.scheduledFromUs = overdue.nextScheduledUs;
     await Promise.all([
-      ...overdue.deadlines.map((id) => guarded(id, timeOut)),
-      ...overdue.leases.map((lease) => guarded(lease.jobId, (record) => loseWorker(record, lease))),
+      ...overdue.timers.map((id) => guarded(id, (record) => timerRanOut(record, overdue.nowMs))),
       ...overdue.pending.map((id) => guarded(id, readmit)),
-      ...overdue.unpublished.map((id) => guarded(id, publishAgain)),
       ...overdue.scheduled.map((id) => guarded(id, putBack)),
     ]);
   }
@@ -76,10 +66,19 @@ export function startReconciler(
     }
   }
 
-  async function timeOut(record: JobRecord): Promise<void> {
+  /** A job has one timer, for whatever comes first: the end of its lease, its deadline, the publication of its end. */
+  async function timerRanOut(record: JobRecord, nowMs: number): Promise<void> {
+    const { state, leaseMs, endsMs, deadlineMs } = record;
+    if (isTerminal(state)) return publishAgain(record);
+    if (!withWorker.includes(state)) return timeOut(record, deadlineMs !== undefined && deadlineMs <= nowMs);
+    if (endsMs !== undefined && endsMs <= nowMs) return timeOut(record, true);
+    // Else a heartbeat came between the sweep and this read.
+    if (leaseMs !== undefined && leaseMs <= nowMs) return loseWorker(record);
+  }
+
+  async function timeOut(record: JobRecord, isPastDeadline: boolean): Promise<void> {
     const { id: jobId, state, attempt, waiting, worker } = record;
-    const isWaiting =
-      state === "SCHEDULED" && record.deadlineMs !== undefined ? Date.now() < record.deadlineMs : state === "SCHEDULED";
+    const isWaiting = state === "SCHEDULED" && !isPastDeadline;
     const errorCode = isWaiting ? waiting || "no_workers" : "timeout";
     const errorMessage = isWaiting
       ? `waited too long for a worker: ${errorCode}`
@@ -90,11 +89,11 @@ export function startReconciler(
     if (state === "SCHEDULED") await queues.remove(record.pools, toParked(record));
   }
 
-  async function loseWorker(record: JobRecord, { attempt, worker }: Overdue["leases"][number]): Promise<void> {
-    if (record.attempt !== attempt || !withWorker.includes(record.state)) return;
-    log.warn({ job_id: record.id, worker, attempt }, "lease ran out, the job goes back");
+  async function loseWorker(record: JobRecord): Promise<void> {
+    const { id, worker, attempt } = record;
+    log.warn({ job_id: id, worker, attempt }, "lease ran out, the job goes back");
     ports.metrics.retried.add(1, { reason: "lease_expired" });
-    ports.fleet.ended(record.id);
+    ports.fleet.ended(id);
     await placeRecord(dispatcher, record, { states: withWorker, attempt, waitBecause: "worker_lost" });
   }
 

@@ -78,7 +78,11 @@ function publish(subject: string, kind: PayloadKind, payload: Uint8Array): void 
   bus.connection.publish(subject, encodePacket({ traceId: "t", senderId: "s", kind, payload, createdAtMs: 1 }));
 }
 const request = (jobId: string, tenantId: string, topic = "job.a") =>
-  publish("sys.job.submit", "jobRequest", toBinary(JobRequestSchema, create(JobRequestSchema, { jobId, tenantId, topic })));
+  publish(
+    "sys.job.submit",
+    "jobRequest",
+    toBinary(JobRequestSchema, create(JobRequestSchema, { jobId, tenantId, topic })),
+  );
 const result = (jobId: string) =>
   publish("sys.job.result", "jobResult", toBinary(JobResultSchema, create(JobResultSchema, { jobId })));
 const heartbeat = (workerId: string) =>
@@ -202,7 +206,10 @@ describe("packets", () => {
 
   it("of workers are shown to those who may see workers", async () => {
     const may = await follow({ kinds: [StreamKind.PACKET] });
-    const mayNot = await follow({ kinds: [StreamKind.PACKET] }, callerOf({ allows: (name) => name !== "workers.read" }));
+    const mayNot = await follow(
+      { kinds: [StreamKind.PACKET] },
+      callerOf({ allows: (name) => name !== "workers.read" }),
+    );
 
     heartbeat("w1");
     await delivered();

@@ -7,7 +7,7 @@ import type { StreamFilter } from "./filter.ts";
 export interface StreamSubscription {
   /** Resolves once the bus knows that we listen: nothing that happens after is missed. Rejects when the bus is lost. */
   ready: Promise<void>;
-  /** Called when there is something to take, at most once for each turn of the event loop, and when it has ended. */
+  /** Called when there is something to take, at most once a millisecond, and when it has ended. */
   onWake(wake: () => void): void;
   /** The oldest events, and how many were left out since the last time. */
   take(most: number): { events: NumberedEvent[]; dropped: number };

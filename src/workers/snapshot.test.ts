@@ -6,7 +6,12 @@ import { toWorkerSnapshot } from "./snapshot.ts";
 
 const nowMs = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
 
-function worker(workerId: string, pool: string, maxParallelJobs: number, over: { activeJobs?: number; draining?: boolean } = {}) {
+function worker(
+  workerId: string,
+  pool: string,
+  maxParallelJobs: number,
+  over: { activeJobs?: number; draining?: boolean } = {},
+) {
   const { activeJobs = 0, draining = false } = over;
   const labels: Record<string, string> = draining ? { "cordum.draining": "true" } : {};
   return toWorkerInfo(create(HeartbeatSchema, { workerId, pool, maxParallelJobs, activeJobs, labels }), nowMs);

@@ -1,5 +1,11 @@
 import type { DescService } from "@bufbuild/protobuf";
-import { type Client, createClient, createRouterTransport, type Interceptor, type ServiceImpl } from "@connectrpc/connect";
+import {
+  type Client,
+  createClient,
+  createRouterTransport,
+  type Interceptor,
+  type ServiceImpl,
+} from "@connectrpc/connect";
 import { type Caller, callerKey, toConnectError } from "../../src/rpc/index.ts";
 
 /** A caller of tenant `default` with role `user` who may do everything, unless told otherwise. */

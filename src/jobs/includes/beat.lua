@@ -4,11 +4,13 @@ local function beat(key, id, attempt, worker, lease_ms)
   local job, problem = read(key, id, ",DISPATCHED,RUNNING,", attempt)
   if not job then return problem end
   if worker ~= "" and job.worker ~= "" and worker ~= job.worker then return { 0, "worker", job.state, job.attempt } end
-  if lease_ms ~= "0" then redis.call("ZADD", job.prefix .. "leases", "XX", now_ms + tonumber(lease_ms), id) end
   local reply = describe(job)
-  if job.state == "DISPATCHED" then
-    move(job, "RUNNING", job.worker, "")
-    redis.call("HSET", key, "state", "RUNNING", "updated", now_us)
+  if lease_ms ~= "0" then
+    local ends = redis.call("HGET", key, "ends")
+    local lease = string.format("%.0f", now_ms + tonumber(lease_ms))
+    redis.call("HSET", key, "lease", lease)
+    redis.call("ZADD", job.prefix .. "timers", tonumber(lease) < tonumber(ends) and lease or ends, id)
   end
+  if job.state == "DISPATCHED" then move(job, "RUNNING", job.worker, "") end
   return reply
 end

@@ -6,15 +6,17 @@ local function dispatch(key, id, expected, attempt, digest, worker, pool, leased
   if not job then return problem end
   if digest ~= "" and digest ~= job.digest then return { 0, "digest", job.state, job.attempt } end
   if not transitions[job.state]["DISPATCHED"] then return refused(job, "DISPATCHED") end
-  local from = job.state
   job.attempt = job.attempt + 1
-  move(job, "DISPATCHED", worker, "")
-  decide(job, decision)
-  redis.call("HSET", key, "state", "DISPATCHED", "updated", now_us, "attempt", job.attempt, "worker", worker,
-    "pool", pool, "leased", leased, "max_attempts", max_attempts, "slot", slot, "waiting", "",
-    "refunds", job.refunds + tonumber(refund))
-  if leased == "1" then redis.call("ZADD", job.prefix .. "leases", now_ms + tonumber(lease_ms), id)
-  elseif from == "DISPATCHED" then redis.call("ZREM", job.prefix .. "leases", id) end
-  set_deadline(job, tonumber(timeout_ms))
-  return { 1, from, job.attempt, job.deadline and string.format("%.0f", job.deadline - now_ms) or "", now_us }
+  local ends = due_in(job, tonumber(timeout_ms))
+  local lease = leased == "1" and string.format("%.0f", now_ms + tonumber(lease_ms)) or ""
+  local fields = { "attempt", job.attempt, "worker", worker, "pool", pool, "max_attempts", max_attempts, "slot", slot,
+    "refunds", job.refunds + tonumber(refund), "ends", ends, "lease", lease, "waiting", "" }
+  if decision ~= "" and not job.decided then -- the first decision goes with the same command
+    fields[#fields + 1], fields[#fields + 2], fields[#fields + 3], fields[#fields + 4] = "decision", decision, "decided", now_us
+  else
+    decide(job, decision)
+  end
+  move(job, "DISPATCHED", worker, "", unpack(fields))
+  redis.call("ZADD", job.prefix .. "timers", lease ~= "" and tonumber(lease) < tonumber(ends) and lease or ends, id)
+  return { 1, job.state, job.attempt, job.deadline and string.format("%.0f", job.deadline - now_ms) or "", now_us }
 end

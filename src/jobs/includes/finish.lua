@@ -1,6 +1,8 @@
--- Ends the job. Its end stays owed in the outbox until it has been published.
+-- Ends the job. Until its end has been published its timer stays, so that the sweeper would publish it.
 -- Args: expected, attempt, worker, to, result pointer, error code, error message, execution ms, artifacts, decision, hash,
 --       dead letter (0/1), how long the record is kept (ms)
+local publish_within_ms = 5000
+
 local function bury(job, to, code, message, keep_ms)
   redis.call("ZADD", job.prefix .. "dlq", now_ms, job.id)
   local entry = job.prefix .. "dlq:" .. job.id
@@ -19,20 +21,21 @@ local function finish(key, id, expected, attempt, worker, to, result_ptr, code, 
   end
   if not transitions[job.state][to] then return refused(job, to) end
   if job.worker == "" then job.worker = worker end -- who of the topic's queue group took it is known only now
-  move(job, to, job.worker, code)
   decide(job, decision)
-  redis.call("HSET", key, "state", to, "updated", now_us, "last_state", job.state, "worker", job.worker,
-    "waiting", "")
-  if result_ptr ~= "" then redis.call("HSET", key, "result_ptr", result_ptr) end
-  if execution_ms ~= "0" then redis.call("HSET", key, "execution_ms", execution_ms) end
-  if code ~= "" or message ~= "" then redis.call("HSET", key, "error_code", code, "error_message", message) end
-  if artifacts ~= "" then redis.call("HSET", key, "artifacts", artifacts) end
-  if hash ~= "" then redis.call("HSET", key, "job_hash", hash) end
-  redis.call("ZREM", job.prefix .. "leases", id)
-  redis.call("ZREM", job.prefix .. "deadlines", id)
-  redis.call("ZADD", job.prefix .. "outbox", now_ms, id)
-  if dead_letter == "1" then bury(job, to, code, message, keep_ms) end
+  local fields = { "last_state", job.state, "execution_ms", execution_ms }
+  local function set(name, value)
+    if value ~= "" then fields[#fields + 1], fields[#fields + 2] = name, value end
+  end
+  set("worker", job.worker)
+  set("result_ptr", result_ptr)
+  set("error_code", code)
+  set("error_message", message)
+  set("artifacts", artifacts)
+  set("job_hash", hash)
+  if job.waiting ~= "" then fields[#fields + 1], fields[#fields + 2] = "waiting", "" end
+  move(job, to, job.worker, code, unpack(fields))
+  redis.call("ZADD", job.prefix .. "timers", now_ms + publish_within_ms, id)
   redis.call("PEXPIRE", key, keep_ms)
-  redis.call("PEXPIRE", key .. ":events", keep_ms)
+  if dead_letter == "1" then bury(job, to, code, message, keep_ms) end
   return describe(job)
 end

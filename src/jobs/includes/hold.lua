@@ -5,9 +5,14 @@ local function hold(key, id, expected, digest, to, decision, hash, reason)
   if not job then return problem end
   if digest ~= "" and digest ~= job.digest then return { 0, "digest", job.state, job.attempt } end
   if not transitions[job.state][to] then return refused(job, to) end
-  move(job, to, "", reason)
   decide(job, decision)
-  redis.call("HSET", key, "state", to, "updated", now_us, "waiting", reason)
-  if hash ~= "" then redis.call("HSET", key, "job_hash", hash) end
+  if job.state == to and job.waiting == reason then -- throttled once more: no line in the log
+    redis.call("HSET", key, "updated", now_us)
+    redis.call("ZADD", job.prefix .. "idx:state:" .. to, now_us, id)
+  elseif hash ~= "" then
+    move(job, to, "", reason, "waiting", reason, "job_hash", hash)
+  else
+    move(job, to, "", reason, "waiting", reason)
+  end
   return describe(job)
 end

@@ -13,12 +13,15 @@ local function park(key, id, expected, attempt, digest, pools, waiting, wait_ms,
     return reply
   end
   local reply = describe(job)
-  move(job, "SCHEDULED", "", waiting)
   decide(job, decision)
   local since = (job.state == "SCHEDULED" or refund == "1") and job.waiting_since or now_ms
-  redis.call("HSET", key, "state", "SCHEDULED", "updated", now_us, "worker", "", "waiting", waiting, "pools", pools,
-    "refunds", job.refunds, "waiting_since", string.format("%.0f", since), "slot", "")
-  redis.call("ZREM", job.prefix .. "leases", id)
-  set_deadline(job, math.max(since + tonumber(wait_ms) - now_ms, 1))
+  local fields = { "worker", "", "waiting", waiting, "pools", pools, "refunds", job.refunds, "slot", "",
+    "waiting_since", string.format("%.0f", since) }
+  if job.state == "SCHEDULED" and job.waiting == waiting then -- nothing new: no line in the log
+    redis.call("HSET", key, "updated", now_us, unpack(fields))
+  else
+    move(job, "SCHEDULED", "", waiting, unpack(fields))
+  end
+  redis.call("ZADD", job.prefix .. "timers", due_in(job, math.max(since + tonumber(wait_ms) - now_ms, 1)), id)
   return reply
 end
