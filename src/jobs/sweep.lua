@@ -1,14 +1,13 @@
 --[[ What is overdue in one shard. Bounded reads of indexes; ids whose record is gone are removed on the way.
   KEYS[1] any key of the shard; the others share its hash tag and are derived from it
-  ARGV[1] most ids per list   ARGV[2] replay PENDING older than, ms   ARGV[3] keep ended jobs listed, ms
-  ARGV[4] SCHEDULED from this time on, µs
-  Returns {ids whose timer ran out, old PENDING, SCHEDULED, where to go on with SCHEDULED (µs), now (ms)}. ]]
+  ARGV[1] most ids per list   ARGV[2] keep ended jobs listed, ms   ARGV[3] SCHEDULED from this time on, µs
+  Returns {ids whose timer ran out, SCHEDULED, where to go on with SCHEDULED (µs), now (ms)}. ]]
 local prefix = string.sub(KEYS[1], 1, string.find(KEYS[1], ":", 1, true))
-local most, pending_ms, keep_ms, from_us = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local most, keep_ms, from_us = ARGV[1], ARGV[2], ARGV[3]
 local time = redis.call("TIME")
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local now_us = time[1] * 1000000 + time[2]
-local function us(value) return string.format("%.0f", value) end
+local function text(value) return string.format("%.0f", value) end
 
 -- Ids of an index up to a score; those without a record leave the index.
 local function due(index, min, max)
@@ -20,20 +19,19 @@ local function due(index, min, max)
   return live
 end
 
-local timers = due(prefix .. "timers", "-inf", us(now_ms))
-local pending = due(prefix .. "idx:state:PENDING", "-inf", us(now_us - pending_ms * 1000))
-local scheduled = due(prefix .. "idx:state:SCHEDULED", "(" .. from_us, us(now_us - 5000000))
+local timers = due(prefix .. "timers", "-inf", text(now_ms))
+local scheduled = due(prefix .. "idx:state:SCHEDULED", "(" .. from_us, text(now_us - 5000000))
 local next_us = "0"
 if #scheduled > 0 then
-  next_us = us(tonumber(redis.call("ZSCORE", prefix .. "idx:state:SCHEDULED", scheduled[#scheduled])))
+  next_us = text(tonumber(redis.call("ZSCORE", prefix .. "idx:state:SCHEDULED", scheduled[#scheduled])))
 end
 
 local function forget(index, before)
-  local old = redis.call("ZRANGEBYSCORE", index, "-inf", us(before), "LIMIT", 0, 500)
+  local old = redis.call("ZRANGEBYSCORE", index, "-inf", text(before), "LIMIT", 0, 500)
   if #old > 0 then redis.call("ZREM", index, unpack(old)) end
 end
 for _, state in ipairs({ "SUCCEEDED", "FAILED", "CANCELLED", "TIMEOUT", "DENIED" }) do
   forget(prefix .. "idx:state:" .. state, now_us - keep_ms * 1000)
 end
 forget(prefix .. "dlq", now_ms - keep_ms)
-return { timers, pending, scheduled, next_us, us(now_ms) }
+return { timers, scheduled, next_us, text(now_ms) }

@@ -32,10 +32,10 @@ export interface StreamHub {
 const defaultLimits: BufferLimits = { maxEvents: 16_384, maxBytes: 16 * 1024 * 1024 };
 
 /**
- * Clients are woken at most this often, milliseconds. A response costs as much as twenty events, at both ends; at 10 000
- * events a second this makes a tenth of the responses, and a lone event is not held back.
+ * Clients are woken at most this often, milliseconds. A response costs both ends far more than one more event in it, and
+ * 10 000 events a second would otherwise make nearly as many responses. A lone event is not held back.
  */
-const coalesceMs = Number(process.env.COALESCE);
+const coalesceMs = 1;
 
 export function createStreamHub({ bus, reader, log, limits }: StreamHubOptions): StreamHub {
   const bounds = { ...defaultLimits, ...limits };
@@ -100,7 +100,7 @@ export function createStreamHub({ bus, reader, log, limits }: StreamHubOptions):
     refresh();
   }
 
-  /** What arrives together is sent together: a lone event at the end of this turn of the event loop, a stream of them in batches. */
+  /** What arrives together is sent together; a lone event leaves at the end of this turn of the event loop. */
   function wakeSoon(subscriber: Subscriber): void {
     if (toWake.size === 0) {
       if (performance.now() - wokenAtMs < coalesceMs) setTimeout(wakeAll, coalesceMs);

@@ -6,5 +6,5 @@ export {
   type WorkerRegistry,
 } from "./registry.ts";
 export { createWorkerService } from "./service.ts";
-export { type RoutingView, toWorkerSnapshot, type WorkerSnapshot } from "./snapshot.ts";
+export type { RoutingView } from "./snapshot.ts";
 export { startWorkerSnapshots, type WorkerSnapshots, type WorkerSnapshotsOptions } from "./snapshot-writer.ts";

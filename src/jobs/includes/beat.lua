@@ -6,11 +6,11 @@ local function beat(key, id, attempt, worker, lease_ms)
   if worker ~= "" and job.worker ~= "" and worker ~= job.worker then return { 0, "worker", job.state, job.attempt } end
   local reply = describe(job)
   if lease_ms ~= "0" then
-    local ends = redis.call("HGET", key, "ends")
-    local lease = string.format("%.0f", now_ms + tonumber(lease_ms))
-    redis.call("HSET", key, "lease", lease)
-    redis.call("ZADD", job.prefix .. "timers", tonumber(lease) < tonumber(ends) and lease or ends, id)
+    local ends = tonumber(redis.call("HGET", key, "ends"))
+    local lease = now_ms + tonumber(lease_ms)
+    redis.call("HSET", key, "lease", text(lease))
+    set_timer(job, math.min(lease, ends))
   end
-  if job.state == "DISPATCHED" then move(job, "RUNNING", job.worker, "") end
+  if job.state == "DISPATCHED" then move(job, "RUNNING", job.worker, "", {}) end
   return reply
 end

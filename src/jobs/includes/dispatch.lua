@@ -8,15 +8,19 @@ local function dispatch(key, id, expected, attempt, digest, worker, pool, leased
   if not transitions[job.state]["DISPATCHED"] then return refused(job, "DISPATCHED") end
   job.attempt = job.attempt + 1
   local ends = due_in(job, tonumber(timeout_ms))
-  local lease = leased == "1" and string.format("%.0f", now_ms + tonumber(lease_ms)) or ""
-  local fields = { "attempt", job.attempt, "worker", worker, "pool", pool, "max_attempts", max_attempts, "slot", slot,
-    "refunds", job.refunds + tonumber(refund), "ends", ends, "lease", lease, "waiting", "" }
-  if decision ~= "" and not job.decided then -- the first decision goes with the same command
-    fields[#fields + 1], fields[#fields + 2], fields[#fields + 3], fields[#fields + 4] = "decision", decision, "decided", now_us
-  else
-    decide(job, decision)
-  end
-  move(job, "DISPATCHED", worker, "", unpack(fields))
-  redis.call("ZADD", job.prefix .. "timers", lease ~= "" and tonumber(lease) < tonumber(ends) and lease or ends, id)
-  return { 1, job.state, job.attempt, job.deadline and string.format("%.0f", job.deadline - now_ms) or "", now_us }
+  local lease = leased == "1" and now_ms + tonumber(lease_ms) or nil
+  local list, add = changes(job)
+  add("attempt", job.attempt)
+  add("worker", worker, job.worker)
+  add("pool", pool, job.pool)
+  add("max_attempts", max_attempts, job.max_attempts and tostring(job.max_attempts))
+  add("ends", text(ends))
+  add("slot", slot, job.slot)
+  add("waiting", "", job.waiting)
+  if lease then add("lease", text(lease)) elseif job.attempt > 1 then add("lease", "") end
+  if refund == "1" then add("refunds", job.refunds + 1) end
+  decide(job, decision, add)
+  move(job, "DISPATCHED", worker, "", list)
+  set_timer(job, lease and lease < ends and lease or ends)
+  return { 1, job.state, job.attempt, job.deadline and text(job.deadline - now_ms) or "", now_us }
 end

@@ -20,21 +20,22 @@ local function finish(key, id, expected, attempt, worker, to, result_ptr, code, 
     return { 0, "worker", job.state, job.attempt }
   end
   if not transitions[job.state][to] then return refused(job, to) end
-  if job.worker == "" then job.worker = worker end -- who of the topic's queue group took it is known only now
-  decide(job, decision)
-  local fields = { "last_state", job.state, "execution_ms", execution_ms }
-  local function set(name, value)
-    if value ~= "" then fields[#fields + 1], fields[#fields + 2] = name, value end
+  local list, add = changes(job)
+  if job.worker == "" and worker ~= "" then -- who of the topic's queue group took it is known only now
+    job.worker = worker
+    add("worker", worker)
   end
-  set("worker", job.worker)
-  set("result_ptr", result_ptr)
-  set("error_code", code)
-  set("error_message", message)
-  set("artifacts", artifacts)
-  set("job_hash", hash)
-  if job.waiting ~= "" then fields[#fields + 1], fields[#fields + 2] = "waiting", "" end
-  move(job, to, job.worker, code, unpack(fields))
-  redis.call("ZADD", job.prefix .. "timers", now_ms + publish_within_ms, id)
+  add("last_state", job.state)
+  add("result_ptr", result_ptr, "")
+  add("execution_ms", execution_ms, "0")
+  add("error_code", code, "")
+  add("error_message", message, "")
+  add("artifacts", artifacts, "")
+  add("job_hash", hash, "")
+  add("waiting", "", job.waiting)
+  decide(job, decision, add)
+  move(job, to, job.worker, code, list)
+  set_timer(job, now_ms + publish_within_ms)
   redis.call("PEXPIRE", key, keep_ms)
   if dead_letter == "1" then bury(job, to, code, message, keep_ms) end
   return describe(job)

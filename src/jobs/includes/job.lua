@@ -3,34 +3,48 @@ local time = redis.call("TIME")
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local now_us = time[1] .. string.format("%06d", time[2])
 
+-- States that are listed by an index of their own; jobs in all other states are those that have a timer.
+local indexed = { APPROVAL_REQUIRED = true, SCHEDULED = true, SUCCEEDED = true, FAILED = true, CANCELLED = true,
+  TIMEOUT = true, DENIED = true }
+
+-- Fields that a job does not have yet stand for nothing: 0 attempts, no worker, its own id as trace.
 local function read(key, id, expected, attempt)
-  local v = redis.call("HMGET", key, "state", "attempt", "refunds", "worker", "pool", "tenant", "topic", "trace",
-    "deadline", "decided", "digest", "slot", "max_attempts", "waiting", "waiting_since")
+  local v = redis.call("HMGET", key, "state", "attempt", "worker", "tenant", "topic", "trace", "pool", "slot", "refunds",
+    "waiting", "decided", "deadline", "max_attempts", "digest")
   if not v[1] then return nil, { 0, "missing", "", 0 } end
-  if expected ~= "" and not string.find(expected, "," .. v[1] .. ",", 1, true) then
-    return nil, { 0, "state", v[1], tonumber(v[2]) }
-  end
-  if attempt ~= "" and attempt ~= v[2] then return nil, { 0, "attempt", v[1], tonumber(v[2]) } end
-  return {
+  local job = {
     key = key, id = id, prefix = string.sub(key, 1, string.find(key, ":", 1, true)), state = v[1],
-    attempt = tonumber(v[2]), refunds = tonumber(v[3]), worker = v[4] or "", pool = v[5] or "", tenant = v[6],
-    topic = v[7], trace = v[8] or "", deadline = tonumber(v[9]), decided = v[10], digest = v[11], slot = v[12] or "",
-    max_attempts = tonumber(v[13]), waiting = v[14] or "", waiting_since = tonumber(v[15]),
+    attempt = tonumber(v[2] or 0), worker = v[3] or "", tenant = v[4], topic = v[5], trace = v[6] or id,
+    pool = v[7] or "", slot = v[8] or "", refunds = tonumber(v[9] or 0), waiting = v[10] or "", decided = v[11],
+    deadline = tonumber(v[12]), max_attempts = tonumber(v[13]), digest = v[14],
   }
+  if expected ~= "" and not string.find(expected, "," .. v[1] .. ",", 1, true) then
+    return nil, { 0, "state", v[1], job.attempt }
+  end
+  if attempt ~= "" and tonumber(attempt) ~= job.attempt then return nil, { 0, "attempt", v[1], job.attempt } end
+  return job
 end
 
 local function refused(job, to) return { 0, "transition", job.state .. ">" .. to, job.attempt } end
 
+-- A list of fields to write; `add` leaves out what the job has already.
+local function changes(job)
+  local list = {}
+  return list, function(name, value, was)
+    if value ~= was then list[#list + 1], list[#list + 2] = name, value end
+  end
+end
+
 -- Writes the new state, its line in the log (field "@<µs>") and whatever else changes, in one command.
-local function move(job, to, worker, reason, ...)
+local function move(job, to, worker, reason, list)
   redis.call("HSET", job.key, "state", to, "updated", now_us,
-    "@" .. now_us, to .. "|" .. job.attempt .. "|" .. worker .. "|" .. reason, ...)
-  if job.state ~= to then redis.call("ZREM", job.prefix .. "idx:state:" .. job.state, job.id) end
-  redis.call("ZADD", job.prefix .. "idx:state:" .. to, now_us, job.id)
+    "@" .. now_us, to .. "|" .. job.attempt .. "|" .. worker .. "|" .. reason, unpack(list))
+  if job.state ~= to and indexed[job.state] then redis.call("ZREM", job.prefix .. "idx:state:" .. job.state, job.id) end
+  if indexed[to] then redis.call("ZADD", job.prefix .. "idx:state:" .. to, now_us, job.id) end
 end
 
 -- Records a decision; an earlier one that says something else goes to the history.
-local function decide(job, decision)
+local function decide(job, decision, add)
   if decision == "" then return end
   if job.decided then
     local earlier = redis.call("HGET", job.key, "decision")
@@ -40,15 +54,21 @@ local function decide(job, decision)
       redis.call("EXPIRE", job.key .. ":decisions", 2592000) -- 30 days: longer than any record is kept
     end
   end
-  redis.call("HSET", job.key, "decision", decision, "decided", now_us)
+  add("decision", decision)
+  add("decided", now_us)
 end
 
--- When the sweeper must look at the job: at its own deadline, or `ms` from now if that is sooner.
+-- The sweeper looks at the job then.
+local function set_timer(job, due_ms) redis.call("ZADD", job.prefix .. "timers", due_ms, job.id) end
+
+-- `ms` from now, or the job's own deadline if that is sooner.
 local function due_in(job, ms)
   local due = now_ms + ms
   if job.deadline and job.deadline < due then due = job.deadline end
-  return string.format("%.0f", due)
+  return due
 end
+
+local function text(number) return string.format("%.0f", number) end
 
 local function describe(job)
   return { 1, job.state, job.attempt, job.tenant, job.topic, job.trace, job.worker, job.pool, job.slot, now_us }

@@ -13,15 +13,23 @@ local function park(key, id, expected, attempt, digest, pools, waiting, wait_ms,
     return reply
   end
   local reply = describe(job)
-  decide(job, decision)
-  local since = (job.state == "SCHEDULED" or refund == "1") and job.waiting_since or now_ms
-  local fields = { "worker", "", "waiting", waiting, "pools", pools, "refunds", job.refunds, "slot", "",
-    "waiting_since", string.format("%.0f", since) }
-  if job.state == "SCHEDULED" and job.waiting == waiting then -- nothing new: no line in the log
-    redis.call("HSET", key, "updated", now_us, unpack(fields))
-  else
-    move(job, "SCHEDULED", "", waiting, unpack(fields))
+  local since = now_ms
+  if job.state == "SCHEDULED" or refund == "1" then -- it has waited before, and waits on
+    since = tonumber(redis.call("HGET", key, "waiting_since") or now_ms)
   end
-  redis.call("ZADD", job.prefix .. "timers", due_in(job, math.max(since + tonumber(wait_ms) - now_ms, 1)), id)
+  local list, add = changes(job)
+  add("waiting", waiting, job.waiting)
+  add("pools", pools)
+  add("waiting_since", text(since))
+  add("worker", "", job.worker)
+  add("slot", "", job.slot)
+  if refund == "1" then add("refunds", job.refunds) end
+  decide(job, decision, add)
+  if job.state == "SCHEDULED" and job.waiting == waiting then -- nothing new: no line in the log
+    redis.call("HSET", key, "updated", now_us, unpack(list))
+  else
+    move(job, "SCHEDULED", "", waiting, list)
+  end
+  set_timer(job, due_in(job, math.max(since + tonumber(wait_ms) - now_ms, 1)))
   return reply
 end

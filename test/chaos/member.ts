@@ -1,0 +1,55 @@
+import { type Child, type ChildOptions, startChild } from "./child.ts";
+
+export interface MemberOptions extends ChildOptions {
+  kind: "gateway" | "scheduler" | "worker" | "plain-worker";
+  /** Of a gateway: its API. */
+  url: string | undefined;
+  /** Of a service: answers 200 while it is ready. */
+  readyUrl: string | undefined;
+}
+
+/** A place in the cluster. Its process comes and goes; name, ports and configuration stay. */
+export interface Member {
+  readonly kind: MemberOptions["kind"];
+  readonly name: string;
+  readonly url: string | undefined;
+  /** The process that is there now. */
+  child(): Child | undefined;
+  /** Puts a process there; the one before must have ended. */
+  start(): Promise<void>;
+  /** True for a running service that says so, and for every worker. */
+  isReady(): Promise<boolean>;
+  /** Claims the place for one fault at a time. False when another one has it. */
+  claim(): boolean;
+  release(): void;
+}
+
+export function createMember(options: MemberOptions): Member {
+  const { kind, name, url, readyUrl } = options;
+  let child: Child | undefined;
+  let isClaimed = false;
+  return {
+    kind,
+    name,
+    url,
+    child: () => child,
+    async start() {
+      child = await startChild(options);
+    },
+    async isReady() {
+      if (readyUrl === undefined) return true;
+      return fetch(readyUrl, { signal: AbortSignal.timeout(2_000) }).then(
+        ({ ok }) => ok,
+        () => false,
+      );
+    },
+    claim() {
+      if (isClaimed) return false;
+      isClaimed = true;
+      return true;
+    },
+    release() {
+      isClaimed = false;
+    },
+  };
+}
