@@ -15,7 +15,7 @@ local operations = { dispatch = dispatch, finish = finish, park = park, hold = h
 
 -- The end of the job has been published.
 operations.published = function(key, id)
-  redis.call("ZREM", string.sub(key, 1, string.find(key, ":", 1, true)) .. "timers", id)
+  redis.call("ZREM", prefix_of(key) .. "timers", id)
   return { 1 }
 end
 

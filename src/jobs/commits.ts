@@ -154,9 +154,9 @@ export function parkArgs(commit: ParkCommit, keepMs: number): ScriptArg[] {
   ]);
 }
 
-export function holdArgs(commit: HoldCommit): ScriptArg[] {
-  const { jobId, digest, to, decision, jobHash, reason } = commit;
-  return operation("hold", jobId, [expected(commit), digest ?? none, to, decision, jobHash ?? none, reason]);
+export function holdArgs(commit: HoldCommit, replayAfterMs: number): ScriptArg[] {
+  const { jobId, digest = none, to, decision, jobHash = none, reason } = commit;
+  return operation("hold", jobId, [expected(commit), digest, to, decision, jobHash, reason, replayAfterMs]);
 }
 
 export function beatArgs({ jobId, attempt, worker, leaseMs }: BeatCommit): ScriptArg[] {

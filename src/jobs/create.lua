@@ -28,20 +28,19 @@ for n, job in ipairs(KEYS) do
     local found = redis.call("HMGET", job, "fingerprint", "state", "trace", "result_ptr")
     replies[n] = { 2, found[1] or "", found[2], found[3] or id, found[4] or "" }
   else
-    local prefix = string.sub(job, 1, string.find(job, ":", 1, true))
+    local prefix = string.sub(job, 1, 6) -- "{jNN}:"
     local created = string.format("%.0f", now_us + n - 1) -- unique in this call, so that pages have a total order
-    local fields = { "state", "PENDING", "request", request, "digest", digest, "tenant", tenant, "topic", topic,
-      "priority", priority, "created", created, "@" .. created, "PENDING|0||" }
-    local function set(name, value) fields[#fields + 1], fields[#fields + 2] = name, value end
-    if trace ~= "" then set("trace", trace) end
-    if fingerprint ~= "" then set("fingerprint", fingerprint) end
     local due = now_ms + replay_ms
+    redis.call("HSET", job, "state", "PENDING", "request", request, "digest", digest, "tenant", tenant, "topic", topic,
+      "priority", priority, "created", created, "@" .. created, "PENDING|0||")
+    if trace ~= "" then redis.call("HSET", job, "trace", trace) end
+    if fingerprint ~= "" then redis.call("HSET", job, "fingerprint", fingerprint) end
     if deadline_ms > 0 then
-      set("deadline", string.format("%.0f", now_ms + deadline_ms))
+      redis.call("HSET", job, "deadline", string.format("%.0f", now_ms + deadline_ms))
       due = math.min(due, now_ms + deadline_ms)
     end
-    redis.call("HSET", job, unpack(fields))
     redis.call("ZADD", prefix .. "timers", due, id)
+    index(prefix .. "idx:recent", created, id, trim)
     index(prefix .. "idx:tenant:" .. tenant, created, id, trim)
     index(prefix .. "idx:topic:" .. topic, created, id, trim)
     if trace ~= "" then index(prefix .. "idx:trace:" .. trace, created, id, "1") end

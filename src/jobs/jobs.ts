@@ -6,12 +6,10 @@ import { type Bus, encodePacket, subjects } from "../bus/index.ts";
 import { DomainError } from "../errors/index.ts";
 import { publishTransition } from "./events.ts";
 import { digestOf, fingerprintOf, jobIdForKey } from "./identity.ts";
-import { payloadKeys } from "./keys.ts";
-import type { Payloads } from "./payloads.ts";
 import type { JobReader } from "./reader.ts";
 import type { JobRecord } from "./record.ts";
 import { isTerminal, type JobStateName } from "./states.ts";
-import type { JobStore } from "./store.ts";
+import type { JobStore, NewJob } from "./store.ts";
 import { toJobRequest } from "./to-job-request.ts";
 
 export interface Submitted {
@@ -52,8 +50,8 @@ const senderId = "cordum-gateway";
 /** Events are best effort: a listener looks by itself this often. */
 const pollMs = 2_000;
 
-export function createJobs(deps: { store: JobStore; reader: JobReader; payloads: Payloads; bus: Bus }): Jobs {
-  const { store, reader, payloads, bus } = deps;
+export function createJobs(deps: { store: JobStore; reader: JobReader; bus: Bus }): Jobs {
+  const { store, reader, bus } = deps;
 
   /** Plain publish into the stream: should it be lost, the job is PENDING and is found by the sweeper. */
   function announce(request: JobRequest, encoded: Uint8Array, traceId: string, atUs: number): void {
@@ -69,7 +67,7 @@ export function createJobs(deps: { store: JobStore; reader: JobReader; payloads:
 
   async function record(
     request: JobRequest,
-    job: { traceId: string; priority: string; fingerprint: string; deadlineMs: number },
+    job: Pick<NewJob, "traceId" | "priority" | "fingerprint" | "deadlineMs"> & { payload: string | Uint8Array },
   ) {
     const encoded = toBinary(JobRequestSchema, request);
     const { jobId: id, tenantId: tenant, topic } = request;
@@ -107,25 +105,22 @@ export function createJobs(deps: { store: JobStore; reader: JobReader; payloads:
       const key = input.idempotencyKey;
       const id = key ? jobIdForKey(tenant, key) : randomUUID();
       const traceId = input.traceId || id;
-      const prepared = toJobRequest(input, { id, tenant, principal, traceId, nowMs: Date.now() });
-      const contextKey = payloadKeys.context(id);
+      const context = { id, tenant, principal, traceId, nowMs: Date.now() };
+      const { contextBody: payload, priority, request } = toJobRequest(input, context);
       const fingerprint = key ? fingerprintOf(toJson(SubmitJobRequestSchema, input)) : "";
-      const isOurs = key ? await payloads.putNew(contextKey, prepared.contextBody) : true;
-      if (!key) await payloads.put(contextKey, prepared.contextBody);
       const deadlineMs = Number(input.deadlineMs);
-      const reply = await record(prepared.request, { traceId, priority: prepared.priority, fingerprint, deadlineMs });
+      const reply = await record(request, { traceId, priority, fingerprint, deadlineMs, payload });
       if (reply.kind === "created") return { jobId: id, traceId };
       if (reply.fingerprint === fingerprint) return { jobId: id, traceId: reply.traceId };
-      if (isOurs) await payloads.remove(contextKey);
       throw new DomainError("already_exists", `idempotency_key "${key}" was used for another job, ${id}`, {
         reason: "idempotency_key_reused",
         fields: [{ field: "idempotency_key", description: "was used with another body" }],
       });
     },
     async submitRequest(request, { traceId, contextBody }) {
-      await payloads.put(payloadKeys.context(request.jobId), contextBody);
       const deadlineMs = Number(request.budget?.deadlineMs ?? 0n);
-      await record(request, { traceId, priority: priorityName(request), fingerprint: "", deadlineMs });
+      const priority = priorityName(request);
+      await record(request, { traceId, priority, fingerprint: "", deadlineMs, payload: contextBody });
       return { jobId: request.jobId, traceId };
     },
     async cancel(jobId, { reason, requestedBy }) {

@@ -6,11 +6,15 @@ export function shardPrefix(shard: number): string {
   return `{j${shard < 10 ? "0" : ""}${shard}}:`;
 }
 
+const withTimerOnly: ReadonlySet<JobStateName> = new Set(["PENDING", "DISPATCHED", "RUNNING"]);
+
 /** Names of the keys of one shard. */
 export function shardKeys(shard: number) {
   const prefix = shardPrefix(shard);
   return {
-    state: (state: JobStateName) => `${prefix}idx:state:${state}`,
+    /** Jobs in a state; those in a state without an index of its own are among the jobs that have a timer. */
+    state: (state: JobStateName) => (withTimerOnly.has(state) ? `${prefix}timers` : `${prefix}idx:state:${state}`),
+    recent: `${prefix}idx:recent`,
     tenant: (tenant: string) => `${prefix}idx:tenant:${tenant}`,
     topic: (topic: string) => `${prefix}idx:topic:${topic}`,
     trace: (traceId: string) => `${prefix}idx:trace:${traceId}`,

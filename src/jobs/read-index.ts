@@ -9,22 +9,21 @@ import { byNewest, type Cursor, isAfter } from "./cursor.ts";
 export async function readIndex(
   redis: RedisClient,
   keys: readonly string[],
-  { cursor, min, limit }: { cursor: Cursor | undefined; min?: number; limit: number },
+  { cursor, limit }: { cursor: Cursor | undefined; limit: number },
 ): Promise<Cursor[]> {
-  const pages = await Promise.all(keys.map((key) => readOne(redis, key, { cursor, min, limit })));
+  const pages = await Promise.all(keys.map((key) => readOne(redis, key, { cursor, limit })));
   return pages.flat().sort(byNewest).slice(0, limit);
 }
 
 async function readOne(
   redis: RedisClient,
   key: string,
-  { cursor, min, limit }: { cursor: Cursor | undefined; min: number | undefined; limit: number },
+  { cursor, limit }: { cursor: Cursor | undefined; limit: number },
 ): Promise<Cursor[]> {
   const rows: Cursor[] = [];
   const max = cursor ? cursor.score : "+inf";
-  const lowest = min ?? "-inf";
   for (let offset = 0; rows.length < limit; offset += limit) {
-    const flat = await redis.zrevrangebyscore(key, max, lowest, "WITHSCORES", "LIMIT", offset, limit);
+    const flat = await redis.zrevrangebyscore(key, max, "-inf", "WITHSCORES", "LIMIT", offset, limit);
     for (let at = 0; at < flat.length; at += 2) {
       const row = { id: flat[at] ?? "", score: Number(flat[at + 1]) };
       if (!cursor || isAfter(row, cursor)) rows.push(row);

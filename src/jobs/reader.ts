@@ -4,7 +4,7 @@ import { type Cursor, decodeCursor, encodeCursor } from "./cursor.ts";
 import { jobKey, shardKeys } from "./keys.ts";
 import { readIndex } from "./read-index.ts";
 import { type JobRecord, parseDecision, parseRecord } from "./record.ts";
-import { isJobState, type JobStateName, jobStates } from "./states.ts";
+import { isJobState, type JobStateName } from "./states.ts";
 
 export interface JobQuery {
   /** Undefined: jobs of every tenant. */
@@ -13,7 +13,7 @@ export interface JobQuery {
   topic?: string;
   team?: string;
   traceId?: string;
-  /** Microseconds since the epoch, inclusive. */
+  /** Microseconds since the epoch, inclusive. Rows are in order of creation all the same. */
   updatedAfterUs?: number | undefined;
   updatedBeforeUs?: number | undefined;
   cursor: string;
@@ -62,14 +62,12 @@ export function createJobReader(redis: RedisClient, shards: number): JobReader {
   }
 
   /** The index that leaves the fewest rows to be filtered out, in each shard. */
-  function indexOf(query: JobQuery): string[] {
-    const byUpdate = query.updatedAfterUs !== undefined || query.updatedBeforeUs !== undefined;
-    const { state, traceId, topic, tenant } = query;
+  function indexOf({ state, traceId, topic, tenant }: JobQuery): string[] {
     if (traceId) return allShards.map((keys) => keys.trace(traceId));
     if (state) return allShards.map((keys) => keys.state(state));
-    if (topic && !byUpdate) return allShards.map((keys) => keys.topic(topic));
-    if (tenant !== undefined && !byUpdate) return allShards.map((keys) => keys.tenant(tenant));
-    return allShards.flatMap((keys) => jobStates.map((name) => keys.state(name)));
+    if (topic) return allShards.map((keys) => keys.topic(topic));
+    if (tenant !== undefined) return allShards.map((keys) => keys.tenant(tenant));
+    return allShards.map((keys) => keys.recent);
   }
 
   /** A job whose trace id is its own id is in no trace index. */
@@ -84,16 +82,11 @@ export function createJobReader(redis: RedisClient, shards: number): JobReader {
     getMany,
     async list(query) {
       const keys = indexOf(query);
-      const scoreIsUpdate = !query.traceId && keys[0]?.includes("idx:state:") === true;
       let cursor: Cursor | undefined = decodeCursor(query.cursor);
-      if (scoreIsUpdate && !cursor && query.updatedBeforeUs !== undefined) {
-        cursor = { score: query.updatedBeforeUs, id: "\uffff" };
-      }
-      const min = scoreIsUpdate ? query.updatedAfterUs : undefined;
       const jobs = await rootOfTrace(query);
       for (let scanned = 0; scanned < maxScanned; ) {
         const limit = query.pageSize + 1;
-        const rows = await readIndex(redis, keys, { cursor, ...(min !== undefined && { min }), limit });
+        const rows = await readIndex(redis, keys, { cursor, limit });
         scanned += rows.length;
         const records = new Map((await getMany(rows.map(({ id }) => id))).map((record) => [record.id, record]));
         for (const row of rows) {

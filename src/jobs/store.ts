@@ -21,7 +21,7 @@ import {
   toDispatched,
   toRefused,
 } from "./commits.ts";
-import { jobKey, shardKeys } from "./keys.ts";
+import { jobKey, payloadKeys, shardKeys } from "./keys.ts";
 import { transitionsAsLua } from "./states.ts";
 
 const createScript = loadScript(new URL("./create.lua", import.meta.url));
@@ -43,6 +43,8 @@ export interface NewJob {
   fingerprint: string;
   /** Milliseconds from now; 0 for none. */
   deadlineMs: number;
+  /** The context payload, to be written with the record. Undefined when somebody else has written it. */
+  payload?: string | Uint8Array;
 }
 
 export type CreateReply =
@@ -51,9 +53,8 @@ export type CreateReply =
 
 /** What is overdue in one shard, as job ids. */
 export interface Overdue {
-  /** A lease, a deadline or the publication of an end is due; the record says which. */
+  /** An admission, a lease, a deadline or the publication of an end is due; the record says which. */
   timers: string[];
-  pending: string[];
   scheduled: string[];
   /** Where to go on reading SCHEDULED; "0" starts again. */
   nextScheduledUs: string;
@@ -63,7 +64,6 @@ export interface Overdue {
 
 export interface SweepOptions {
   limit: number;
-  pendingAfterMs: number;
   scheduledFromUs: string;
 }
 
@@ -85,25 +85,46 @@ export interface JobStoreOptions {
   shards: number;
   /** How long the record of an ended job is kept. */
   keepMs: number;
+  /** How long payloads are kept. */
+  payloadTtlMs: number;
+  /** A job that nobody has admitted for this long is shown to the sweeper. */
+  replayAfterMs: number;
 }
 
-export function createJobStore(redis: RedisClient, { shards, keepMs }: JobStoreOptions): JobStore {
+export function createJobStore(redis: RedisClient, options: JobStoreOptions): JobStore {
+  const { shards, keepMs, payloadTtlMs, replayAfterMs } = options;
   const isCluster = redis instanceof Cluster;
-  const creates = createBatcher(redis, { script: createScript, head: [keepMs], isCluster });
+  const creates = createBatcher(redis, {
+    script: createScript,
+    head: [keepMs, replayAfterMs, payloadTtlMs],
+    isCluster,
+  });
   const commits = createBatcher(redis, { script: commitScript, isCluster });
   const key = (id: string) => jobKey(id, shards);
   let created = 0;
+
+  /** A payload that is there already stays: it belongs to the job that has this id. */
+  async function putPayload(id: string, payload: string | Uint8Array): Promise<void> {
+    await redis.set(payloadKeys.context(id), toBuffer(payload), "PX", payloadTtlMs, "NX");
+  }
 
   return {
     shards,
     async create(job) {
       const trim = created++ % 64 === 0 ? 1 : 0; // often enough to keep indexes short, seldom enough to cost nothing
-      const hasTraceIndex = job.traceId !== job.id ? 1 : 0;
-      const args = [job.id, job.request, job.digest, job.tenant, job.topic, job.traceId, hasTraceIndex, job.priority];
-      const reply = await creates.run(key(job.id), [...args, job.fingerprint, job.deadlineMs, trim]);
+      const traceId = job.traceId === job.id ? "" : job.traceId;
+      let payload: string | Uint8Array = "";
+      if (job.payload !== undefined) {
+        // On a cluster the payload is in another slot than the record, and must be there first.
+        if (isCluster) await putPayload(job.id, job.payload);
+        else payload = job.payload;
+      }
+      const about = [job.id, job.request, job.digest, job.tenant, job.topic, traceId, job.priority, job.fingerprint];
+      const payloadKey = payload === "" ? "" : payloadKeys.context(job.id);
+      const reply = await creates.run(key(job.id), [...about, job.deadlineMs, trim, payloadKey, payload]);
       if (Number(reply[0]) === 1) return { kind: "created", atUs: Number(reply[1]) };
-      const [fingerprint = "", state = "", traceId = "", resultPtr = ""] = reply.slice(1).map(String);
-      return { kind: "exists", fingerprint, state, traceId, resultPtr };
+      const [fingerprint = "", state = "", trace = "", resultPtr = ""] = reply.slice(1).map(String);
+      return { kind: "exists", fingerprint, state, traceId: trace, resultPtr };
     },
     async dispatch(commit) {
       const reply = await commits.run(key(commit.jobId), dispatchArgs(commit));
@@ -119,7 +140,7 @@ export function createJobStore(redis: RedisClient, { shards, keepMs }: JobStoreO
       return Number(reply[0]) === 2 ? { ...toCommitted(reply), kind: "exhausted" } : toCommitted(reply);
     },
     async hold(commit) {
-      const reply = await commits.run(key(commit.jobId), holdArgs(commit));
+      const reply = await commits.run(key(commit.jobId), holdArgs(commit, replayAfterMs));
       return Number(reply[0]) === 1 ? toCommitted(reply) : toRefused(reply);
     },
     async beat(commit) {
@@ -129,11 +150,16 @@ export function createJobStore(redis: RedisClient, { shards, keepMs }: JobStoreO
     async published(jobId) {
       await commits.run(key(jobId), publishedArgs(jobId));
     },
-    async sweep(shard, { limit, pendingAfterMs, scheduledFromUs }) {
-      const args = [limit, pendingAfterMs, keepMs, scheduledFromUs];
+    async sweep(shard, { limit, scheduledFromUs }) {
+      const args = [limit, keepMs, scheduledFromUs];
       const reply = await runScript(redis, sweepScript, [shardKeys(shard).sweeper], args);
-      const [timers, pending, scheduled, next, now] = reply as [string[], string[], string[], string, string];
-      return { timers, pending, scheduled, nextScheduledUs: next, nowMs: Number(now) };
+      const [timers, scheduled, next, now] = reply as [string[], string[], string, string];
+      return { timers, scheduled, nextScheduledUs: next, nowMs: Number(now) };
     },
   };
+}
+
+function toBuffer(payload: string | Uint8Array): string | Buffer {
+  if (typeof payload === "string") return payload;
+  return Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
 }

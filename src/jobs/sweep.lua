@@ -2,7 +2,7 @@
   KEYS[1] any key of the shard; the others share its hash tag and are derived from it
   ARGV[1] most ids per list   ARGV[2] keep ended jobs listed, ms   ARGV[3] SCHEDULED from this time on, µs
   Returns {ids whose timer ran out, SCHEDULED, where to go on with SCHEDULED (µs), now (ms)}. ]]
-local prefix = string.sub(KEYS[1], 1, string.find(KEYS[1], ":", 1, true))
+local prefix = string.sub(KEYS[1], 1, 6) -- "{jNN}:"
 local most, keep_ms, from_us = ARGV[1], ARGV[2], ARGV[3]
 local time = redis.call("TIME")
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -9,12 +9,6 @@ import { placeRecord } from "./place-record.ts";
 import { placementLabels } from "./placement.ts";
 import type { SchedulerPorts } from "./ports.ts";
 
-export interface ReconcilerOptions {
-  intervalMs: number;
-  /** A PENDING job that nobody admitted for this long is admitted here. */
-  pendingAfterMs: number;
-}
-
 export interface Reconciler {
   /** One pass over all shards that no other replica is sweeping. */
   tick(): Promise<void>;
@@ -32,7 +26,7 @@ export function startReconciler(
   redis: RedisClient,
   ports: SchedulerPorts,
   parts: { admission: Admission; dispatcher: Dispatcher; drain: Drain },
-  { intervalMs, pendingAfterMs }: ReconcilerOptions,
+  intervalMs: number,
 ): Reconciler {
   const { store, reader, queues, slots, log } = ports;
   const { admission, dispatcher, drain } = parts;
@@ -47,12 +41,10 @@ export function startReconciler(
 
   async function sweepShard(state: { shard: number; lease: Lease; scheduledFromUs: string }): Promise<void> {
     if (!(await state.lease.hold(leaseMs))) return;
-    const options = { limit, pendingAfterMs, scheduledFromUs: state.scheduledFromUs };
-    const overdue = await store.sweep(state.shard, options);
+    const overdue = await store.sweep(state.shard, { limit, scheduledFromUs: state.scheduledFromUs });
     state.scheduledFromUs = overdue.nextScheduledUs;
     await Promise.all([
       ...overdue.timers.map((id) => guarded(id, (record) => timerRanOut(record, overdue.nowMs))),
-      ...overdue.pending.map((id) => guarded(id, readmit)),
       ...overdue.scheduled.map((id) => guarded(id, putBack)),
     ]);
   }
@@ -66,11 +58,13 @@ export function startReconciler(
     }
   }
 
-  /** A job has one timer, for whatever comes first: the end of its lease, its deadline, the publication of its end. */
+  /** A job has one timer, for whatever is due first: admission, end of lease, deadline, publication of its end. */
   async function timerRanOut(record: JobRecord, nowMs: number): Promise<void> {
     const { state, leaseMs, endsMs, deadlineMs } = record;
     if (isTerminal(state)) return publishAgain(record);
-    if (!withWorker.includes(state)) return timeOut(record, deadlineMs !== undefined && deadlineMs <= nowMs);
+    const isPastDeadline = deadlineMs !== undefined && deadlineMs <= nowMs;
+    if (state === "PENDING" && !isPastDeadline) return admission.admitRecord(record);
+    if (!withWorker.includes(state)) return timeOut(record, isPastDeadline);
     if (endsMs !== undefined && endsMs <= nowMs) return timeOut(record, true);
     // Else a heartbeat came between the sweep and this read.
     if (leaseMs !== undefined && leaseMs <= nowMs) return loseWorker(record);
@@ -95,10 +89,6 @@ export function startReconciler(
     ports.metrics.retried.add(1, { reason: "lease_expired" });
     ports.fleet.ended(id);
     await placeRecord(dispatcher, record, { states: withWorker, attempt, waitBecause: "worker_lost" });
-  }
-
-  async function readmit(record: JobRecord): Promise<void> {
-    if (record.state === "PENDING") await admission.admitRecord(record);
   }
 
   async function publishAgain(record: JobRecord): Promise<void> {

@@ -38,7 +38,6 @@ export interface SchedulerOptions {
   configReloadIntervalMs: number;
   limits: SchedulerLimits;
   sweepIntervalMs: number;
-  pendingAfterMs: number;
   log: Logger;
 }
 
@@ -129,15 +128,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Schedul
     startProgress(ports),
     startCancels(ports),
   ];
-  const reconciler = startReconciler(
-    redis,
-    ports,
-    { admission, dispatcher, drain },
-    {
-      intervalMs: options.sweepIntervalMs,
-      pendingAfterMs: options.pendingAfterMs,
-    },
-  );
+  const reconciler = startReconciler(redis, ports, { admission, dispatcher, drain }, options.sweepIntervalMs);
   return {
     pools: pools.current,
     problem: () => submits.problem() ?? ends.problem(),

@@ -31,7 +31,7 @@ export async function startGateway(shared: Shared, health: HealthRegistry): Prom
     defaultTenant: tenantId,
     allowAnonymous: insecureNoAuth,
   });
-  const jobs = createJobs({ store, reader, payloads, bus });
+  const jobs = createJobs({ store, reader, bus });
   const hub = createStreamHub({ bus, reader, log });
   const server = createRpcServer({
     routes: (router) => {

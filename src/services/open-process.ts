@@ -43,16 +43,17 @@ export async function openShared(settings: Settings, name: string, log: Logger):
       signer: await openSigner(settings),
       log,
     });
-    const { shards, jobTtlMs: keepMs, dataTtlMs } = settings.store;
+    const { shards, jobTtlMs: keepMs, dataTtlMs: payloadTtlMs } = settings.store;
+    const replayAfterMs = settings.scheduler.pendingReplayAfterMs;
     const registry = openWorkerRegistry(bus, { ttlMs: settings.scheduler.workerTtlMs });
     return {
       settings,
       log,
       redis,
       bus,
-      store: createJobStore(redis, { shards, keepMs }),
+      store: createJobStore(redis, { shards, keepMs, payloadTtlMs, replayAfterMs }),
       reader: createJobReader(redis, shards),
-      payloads: createPayloads(redis, dataTtlMs),
+      payloads: createPayloads(redis, payloadTtlMs),
       deadLetters: createDeadLetterStore(redis, { shards, keepMs }),
       registry,
       close: async () => {

@@ -76,7 +76,11 @@ export async function runServices({ settings, services, log }: RunOptions): Prom
       watchDependencies(shared, health);
       if (services.has("scheduler")) {
         const isKernelHere = services.has("safety-kernel") || settings.safetyKernel.url === undefined;
-        const { checker, close: closeChecker } = await openChecker(settings, isKernelHere ? localKernel : undefined, log);
+        const { checker, close: closeChecker } = await openChecker(
+          settings,
+          isKernelHere ? localKernel : undefined,
+          log,
+        );
         closers.push(closeChecker);
         const scheduler = await startSchedulerService(shared, checker);
         closers.push(() => scheduler.close(graceMs));

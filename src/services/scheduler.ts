@@ -27,7 +27,6 @@ export async function startSchedulerService(shared: Shared, policy: PolicyChecke
       defaultTenant: settings.auth.tenantId,
     },
     sweepIntervalMs: options.sweepIntervalMs,
-    pendingAfterMs: options.pendingReplayAfterMs,
     log,
   });
   const pools = () => {

@@ -48,8 +48,8 @@ export interface PlatformOptions {
   leaseMs?: number;
   /** Default 100; a test that counts commands makes it long. */
   sweepIntervalMs?: number;
-  /** Default 300. */
-  pendingAfterMs?: number;
+  /** A PENDING job is looked at again after this. Default 300. */
+  replayAfterMs?: number;
   /** Default 30 000. */
   workerTtlMs?: number;
   signer?: PacketSigner;
@@ -116,7 +116,8 @@ export async function startPlatform(servers: TestServers, options: PlatformOptio
   const files = await writeConfig(folder, options);
   const redis = await openRedis({ url: servers.redisUrl });
   const kernel = await openPolicyKernel({ path: files.policy, log });
-  const store = createJobStore(redis, { shards, keepMs });
+  const storeOptions = { shards, keepMs, payloadTtlMs: keepMs, replayAfterMs: options.replayAfterMs ?? 300 };
+  const store = createJobStore(redis, storeOptions);
   const reader = createJobReader(redis, shards);
   const payloads = createPayloads(redis, keepMs);
   const deadLetters = createDeadLetterStore(redis, { shards, keepMs });
@@ -132,7 +133,7 @@ export async function startPlatform(servers: TestServers, options: PlatformOptio
     const scheduler = await startScheduler({
       redis: own,
       bus,
-      store: createJobStore(own, { shards, keepMs }),
+      store: createJobStore(own, storeOptions),
       reader: createJobReader(own, shards),
       deadLetters: createDeadLetterStore(own, { shards, keepMs }),
       registry,
@@ -154,7 +155,6 @@ export async function startPlatform(servers: TestServers, options: PlatformOptio
         defaultTenant: "default",
       },
       sweepIntervalMs: options.sweepIntervalMs ?? 100,
-      pendingAfterMs: options.pendingAfterMs ?? 300,
       log,
     });
     let closing: Promise<void> | undefined;
@@ -181,7 +181,7 @@ export async function startPlatform(servers: TestServers, options: PlatformOptio
   }
 
   const bus = await openTestBus(servers, options, log);
-  const jobs = createJobs({ store, reader, payloads, bus });
+  const jobs = createJobs({ store, reader, bus });
   const platform = {
     redis,
     bus,

@@ -1,16 +1,19 @@
 -- A sign of life of the job's worker: RUNNING, and the lease extended (0 leaves the lease alone).
 -- Args: attempt, worker, lease ms
-local function beat(key, id, attempt, worker, lease_ms)
-  local job, problem = read(key, id, ",DISPATCHED,RUNNING,", attempt)
-  if not job then return problem end
-  if worker ~= "" and job.worker ~= "" and worker ~= job.worker then return { 0, "worker", job.state, job.attempt } end
-  local reply = describe(job)
+local function beat(key, id, expected_attempt, worker, lease_ms)
+  local v = redis.call("HMGET", key, unpack(about))
+  local state, attempt = v[1], tonumber(v[2] or 0)
+  local refused = refusal(state, attempt, ",DISPATCHED,RUNNING,", expected_attempt, "RUNNING")
+  if refused then return refused end
+  if worker ~= "" and v[6] and v[6] ~= "" and worker ~= v[6] then return { 0, "worker", state, attempt } end
   if lease_ms ~= "0" then
-    local ends = tonumber(redis.call("HGET", key, "ends"))
-    local lease = now_ms + tonumber(lease_ms)
+    local lease = now_ms + lease_ms
     redis.call("HSET", key, "lease", text(lease))
-    set_timer(job, math.min(lease, ends))
+    set_timer(key, id, math.min(lease, tonumber(redis.call("HGET", key, "ends"))))
   end
-  if job.state == "DISPATCHED" then move(job, "RUNNING", job.worker, "", {}) end
-  return reply
+  if state == "DISPATCHED" then
+    local line = log_line("RUNNING", attempt, v[6] or "", "")
+    redis.call("HSET", key, "state", "RUNNING", "updated", now_us, log_field, line)
+  end
+  return describe(v, id)
 end

@@ -1,26 +1,31 @@
 -- Gives the job to a worker: the next attempt, with a lease when the worker keeps one.
 -- Args: expected, attempt, digest, worker, pool, leased, lease ms, timeout ms, decision, refund, max attempts, slot
-local function dispatch(key, id, expected, attempt, digest, worker, pool, leased, lease_ms, timeout_ms, decision, refund,
-                        max_attempts, slot)
-  local job, problem = read(key, id, expected, attempt)
-  if not job then return problem end
-  if digest ~= "" and digest ~= job.digest then return { 0, "digest", job.state, job.attempt } end
-  if not transitions[job.state]["DISPATCHED"] then return refused(job, "DISPATCHED") end
-  job.attempt = job.attempt + 1
-  local ends = due_in(job, tonumber(timeout_ms))
-  local lease = leased == "1" and now_ms + tonumber(lease_ms) or nil
-  local list, add = changes(job)
-  add("attempt", job.attempt)
-  add("worker", worker, job.worker)
-  add("pool", pool, job.pool)
-  add("max_attempts", max_attempts, job.max_attempts and tostring(job.max_attempts))
-  add("ends", text(ends))
-  add("slot", slot, job.slot)
-  add("waiting", "", job.waiting)
-  if lease then add("lease", text(lease)) elseif job.attempt > 1 then add("lease", "") end
-  if refund == "1" then add("refunds", job.refunds + 1) end
-  decide(job, decision, add)
-  move(job, "DISPATCHED", worker, "", list)
-  set_timer(job, lease and lease < ends and lease or ends)
-  return { 1, job.state, job.attempt, job.deadline and text(job.deadline - now_ms) or "", now_us }
+local function dispatch(key, id, expected, expected_attempt, digest, worker, pool, leased, lease_ms, timeout_ms, decision,
+                        refund, max_attempts, slot)
+  local v = redis.call("HMGET", key, "state", "attempt", "digest", "deadline", "decided", "refunds", "slot", "waiting")
+  local state, attempt, deadline = v[1], tonumber(v[2] or 0), v[4]
+  local refused = refusal(state, attempt, expected, expected_attempt, "DISPATCHED")
+  if refused then return refused end
+  if digest ~= "" and digest ~= v[3] then return { 0, "digest", state, attempt } end
+  attempt = attempt + 1
+  local ends = due_in(timeout_ms, deadline)
+  local due, lease = ends, ""
+  if leased == "1" then
+    due = math.min(now_ms + lease_ms, ends)
+    lease = text(now_ms + lease_ms)
+  end
+  local line = log_line("DISPATCHED", attempt, worker, "")
+  if decision ~= "" and not v[5] then -- the first decision goes with the same command
+    redis.call("HSET", key, "state", "DISPATCHED", "updated", now_us, log_field, line, "attempt", attempt, "worker", worker,
+      "pool", pool, "max_attempts", max_attempts, "ends", text(ends), "lease", lease, "decision", decision, "decided", now_us)
+  else
+    decide(key, decision, v[5])
+    redis.call("HSET", key, "state", "DISPATCHED", "updated", now_us, log_field, line, "attempt", attempt, "worker", worker,
+      "pool", pool, "max_attempts", max_attempts, "ends", text(ends), "lease", lease, "waiting", "")
+  end
+  if refund == "1" then redis.call("HINCRBY", key, "refunds", 1) end
+  if slot ~= (v[7] or "") then redis.call("HSET", key, "slot", slot) end
+  reindex(key, id, state, "DISPATCHED")
+  set_timer(key, id, due)
+  return { 1, state, attempt, deadline and text(deadline - now_ms) or "", now_us }
 end

@@ -3,40 +3,38 @@
 --       dead letter (0/1), how long the record is kept (ms)
 local publish_within_ms = 5000
 
-local function bury(job, to, code, message, keep_ms)
-  redis.call("ZADD", job.prefix .. "dlq", now_ms, job.id)
-  local entry = job.prefix .. "dlq:" .. job.id
+local function bury(key, id, v, to, code, message, keep_ms)
+  local entry = prefix_of(key) .. "dlq:" .. id
+  local refunds = tonumber(redis.call("HGET", key, "refunds") or 0)
+  redis.call("ZADD", prefix_of(key) .. "dlq", now_ms, id)
   redis.call("DEL", entry)
-  redis.call("HSET", entry, "job_id", job.id, "topic", job.topic, "tenant", job.tenant, "status", to, "reason", message,
-    "reason_code", code, "last_state", job.state, "attempts", job.attempt - job.refunds, "created", now_us)
+  redis.call("HSET", entry, "job_id", id, "topic", v[4], "tenant", v[3], "status", to, "reason", message,
+    "reason_code", code, "last_state", v[1], "attempts", tonumber(v[2] or 0) - refunds, "created", now_us)
   redis.call("PEXPIRE", entry, keep_ms)
 end
 
-local function finish(key, id, expected, attempt, worker, to, result_ptr, code, message, execution_ms, artifacts,
+local function finish(key, id, expected, expected_attempt, worker, to, result_ptr, code, message, execution_ms, artifacts,
                       decision, hash, dead_letter, keep_ms)
-  local job, problem = read(key, id, expected, attempt)
-  if not job then return problem end
-  if worker ~= "" and job.worker ~= "" and worker ~= job.worker then
-    return { 0, "worker", job.state, job.attempt }
+  local v = redis.call("HMGET", key, "state", "attempt", "tenant", "topic", "trace", "worker", "pool", "slot", "decided")
+  local state, attempt = v[1], tonumber(v[2] or 0)
+  local refused = refusal(state, attempt, expected, expected_attempt, to)
+  if refused then return refused end
+  if not v[6] or v[6] == "" then v[6] = worker -- who of the topic's queue group took it is known only now
+  elseif worker ~= "" and worker ~= v[6] then return { 0, "worker", state, attempt } end
+  decide(key, decision, v[9])
+  local line = log_line(to, attempt, v[6], code)
+  if to == "SUCCEEDED" then
+    redis.call("HSET", key, "state", to, "updated", now_us, log_field, line, "last_state", state, "worker", v[6],
+      "result_ptr", result_ptr, "execution_ms", execution_ms)
+  else
+    redis.call("HSET", key, "state", to, "updated", now_us, log_field, line, "last_state", state, "worker", v[6],
+      "result_ptr", result_ptr, "execution_ms", execution_ms, "error_code", code, "error_message", message,
+      "job_hash", hash, "waiting", "")
   end
-  if not transitions[job.state][to] then return refused(job, to) end
-  local list, add = changes(job)
-  if job.worker == "" and worker ~= "" then -- who of the topic's queue group took it is known only now
-    job.worker = worker
-    add("worker", worker)
-  end
-  add("last_state", job.state)
-  add("result_ptr", result_ptr, "")
-  add("execution_ms", execution_ms, "0")
-  add("error_code", code, "")
-  add("error_message", message, "")
-  add("artifacts", artifacts, "")
-  add("job_hash", hash, "")
-  add("waiting", "", job.waiting)
-  decide(job, decision, add)
-  move(job, to, job.worker, code, list)
-  set_timer(job, now_ms + publish_within_ms)
+  if artifacts ~= "" then redis.call("HSET", key, "artifacts", artifacts) end
+  reindex(key, id, state, to)
+  set_timer(key, id, now_ms + publish_within_ms)
   redis.call("PEXPIRE", key, keep_ms)
-  if dead_letter == "1" then bury(job, to, code, message, keep_ms) end
-  return describe(job)
+  if dead_letter == "1" then bury(key, id, v, to, code, message, keep_ms) end
+  return describe(v, id)
 end

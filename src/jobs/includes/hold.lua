@@ -1,21 +1,21 @@
 -- Keeps the job from being dispatched: APPROVAL_REQUIRED, or PENDING again for a throttled one.
 -- Args: expected, digest, to, decision, hash, reason, when the sweeper looks at a PENDING one (ms)
 local function hold(key, id, expected, digest, to, decision, hash, reason, replay_ms)
-  local job, problem = read(key, id, expected, "")
-  if not job then return problem end
-  if digest ~= "" and digest ~= job.digest then return { 0, "digest", job.state, job.attempt } end
-  if not transitions[job.state][to] then return refused(job, to) end
-  local list, add = changes(job)
-  add("waiting", reason, job.waiting)
-  add("job_hash", hash, "")
-  decide(job, decision, add)
-  if job.state == to and job.waiting == reason then -- throttled once more: no line in the log
-    redis.call("HSET", key, "updated", now_us, unpack(list))
-  else
-    move(job, to, "", reason, list)
+  local v = redis.call("HMGET", key, unpack(about))
+  local state, attempt = v[1], tonumber(v[2] or 0)
+  local refused = refusal(state, attempt, expected, "", to)
+  if refused then return refused end
+  local w = redis.call("HMGET", key, "digest", "waiting", "deadline", "decided")
+  if digest ~= "" and digest ~= w[1] then return { 0, "digest", state, attempt } end
+  decide(key, decision, w[4])
+  redis.call("HSET", key, "state", to, "updated", now_us, "waiting", reason)
+  if hash ~= "" then redis.call("HSET", key, "job_hash", hash) end
+  if state ~= to or w[2] ~= reason then -- else throttled once more: no line in the log
+    redis.call("HSET", key, log_field, log_line(to, attempt, "", reason))
   end
-  if to == "PENDING" then set_timer(job, due_in(job, tonumber(replay_ms)))
-  elseif job.deadline then set_timer(job, job.deadline)
-  else redis.call("ZREM", job.prefix .. "timers", id) end
-  return describe(job)
+  reindex(key, id, state, to)
+  if to == "PENDING" then set_timer(key, id, due_in(replay_ms, w[3]))
+  elseif w[3] then set_timer(key, id, w[3])
+  else redis.call("ZREM", prefix_of(key) .. "timers", id) end
+  return describe(v, id)
 end
