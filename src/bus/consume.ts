@@ -100,9 +100,9 @@ async function ensureConsumer(bus: Bus, { stream, durable }: ConsumerOptions): P
   });
 }
 
-/** Ends one delivery as its outcome says. */
+/** Ends one delivery as its outcome says. The reason of poison stays here: NATS before 2.10 ignores a term with one. */
 export function settle(message: JsMsg, outcome: Outcome): void {
   if (outcome.kind === "done") message.ack();
   else if (outcome.kind === "retry") message.nak(outcome.afterMs);
-  else message.term(outcome.reason);
+  else message.term();
 }

@@ -9,10 +9,8 @@ export const subjects = {
   workflowEvent: "sys.workflow.event",
   /** Where one worker takes its jobs. */
   worker: (workerId: string) => `worker.${workerId}.jobs`,
-  /** Committed transitions of one job. */
-  jobEvent: (tenant: string, jobId: string) => `evt.job.${encodeToken(tenant)}.${encodeToken(jobId)}`,
-  /** Committed transitions of every job of a tenant, or of all tenants. */
-  jobEvents: (tenant?: string) => (tenant === undefined ? "evt.job.>" : `evt.job.${encodeToken(tenant)}.*`),
+  /** Committed transitions of jobs of a tenant, or of all tenants. */
+  jobEvents: (tenant?: string) => `evt.jobs.${tenant === undefined ? "*" : encodeToken(tenant)}`,
 } as const;
 
 /** Names of NATS headers. */

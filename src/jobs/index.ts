@@ -10,7 +10,7 @@ export type {
   Refused,
 } from "./commits.ts";
 export { byNewest, type Cursor, decodeCursor, encodeCursor, isAfter } from "./cursor.ts";
-export { publishTransition, type Transition, toJobState } from "./events.ts";
+export { flushTransitions, publishTransition, splitTransitions, type Transition, toJobState } from "./events.ts";
 export { digestOf } from "./identity.ts";
 export { jobHash } from "./job-hash.ts";
 export { createJobs, type Jobs, priorityName, type Submitted } from "./jobs.ts";

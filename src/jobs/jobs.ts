@@ -6,6 +6,7 @@ import { type Bus, encodePacket, subjects } from "../bus/index.ts";
 import { DomainError } from "../errors/index.ts";
 import { publishTransition } from "./events.ts";
 import { digestOf, fingerprintOf, jobIdForKey } from "./identity.ts";
+import { createJobListener } from "./listener.ts";
 import type { JobReader } from "./reader.ts";
 import type { JobRecord } from "./record.ts";
 import { isTerminal, type JobStateName } from "./states.ts";
@@ -52,6 +53,7 @@ const pollMs = 2_000;
 
 export function createJobs(deps: { store: JobStore; reader: JobReader; bus: Bus }): Jobs {
   const { store, reader, bus } = deps;
+  const listener = createJobListener(bus);
 
   /** Plain publish into the stream: should it be lost, the job is PENDING and is found by the sweeper. */
   function announce(request: JobRequest, encoded: Uint8Array, traceId: string, atUs: number): void {
@@ -77,20 +79,20 @@ export function createJobs(deps: { store: JobStore; reader: JobReader; bus: Bus 
   }
 
   async function* watch(jobId: string, signal: AbortSignal): AsyncIterable<JobRecord> {
-    const job = await mustGet(jobId);
-    const listener = listen(bus, subjects.jobEvent(job.tenant, jobId), signal);
+    await mustGet(jobId);
+    const bell = createBell(signal);
+    const stop = await listener.listen(jobId, bell.ring);
     try {
-      await bus.connection.flush(); // from here on no transition is missed
       let last: JobRecord | undefined;
       while (!signal.aborted) {
         const current = await mustGet(jobId);
         if (current.updatedAt !== last?.updatedAt) yield current;
         last = current;
         if (isTerminal(current.state)) return;
-        await listener.next(pollMs);
+        await bell.rung(pollMs);
       }
     } finally {
-      listener.close();
+      stop();
     }
   }
 
@@ -154,19 +156,20 @@ export function priorityName(request: JobRequest): string {
   return ["interactive", "interactive", "batch", "critical"][request.priority] ?? "interactive";
 }
 
-/** Waits for messages of one subject, without keeping them: only that something happened counts. */
-function listen(bus: Bus, subject: string, signal: AbortSignal) {
-  let happened = false;
+/** Something to wait for: that it rang counts, not how often. Rings when the signal aborts. */
+function createBell(signal: AbortSignal) {
+  let hasRung = false;
   let wake: (() => void) | undefined;
-  const onMessage = () => {
-    happened = true;
+  const ring = () => {
+    hasRung = true;
     wake?.();
   };
-  const subscription = bus.connection.subscribe(subject, { callback: onMessage });
-  signal.addEventListener("abort", onMessage, { once: true });
+  signal.addEventListener("abort", ring, { once: true });
   return {
-    next: async (timeoutMs: number) => {
-      if (!happened) {
+    ring,
+    /** Resolves at the next ring, at once if it rang since the last wait, or after the timeout. */
+    rung: async (timeoutMs: number) => {
+      if (!hasRung) {
         await new Promise<void>((resolve) => {
           const timer = setTimeout(resolve, timeoutMs);
           wake = () => {
@@ -175,12 +178,8 @@ function listen(bus: Bus, subject: string, signal: AbortSignal) {
           };
         });
       }
-      happened = false;
+      hasRung = false;
       wake = undefined;
-    },
-    close: () => {
-      signal.removeEventListener("abort", onMessage);
-      if (!bus.connection.isClosed()) subscription.unsubscribe();
     },
   };
 }

@@ -15,6 +15,7 @@ import {
 import { type Decision, inputFromJob } from "../policy/index.ts";
 import type { Dispatcher, Placed } from "./dispatcher.ts";
 import { endJob } from "./ending.ts";
+import { isForged } from "./is-forged.ts";
 import type { Placeable, SchedulerPorts } from "./ports.ts";
 
 export interface Admission {
@@ -57,17 +58,37 @@ export function createAdmission(ports: SchedulerPorts, dispatcher: Dispatcher): 
   }
 
   async function admit(submission: Submission): Promise<Outcome> {
-    const { request } = submission;
+    const { request, encoded } = submission;
     if (!isTopic(request.topic)) return refuseTopic(submission);
-    const decision = await policy.check(inputFromJob(request));
+    const decision = await decide(request);
+    if (decision instanceof DomainError) return waitForPolicy(submission, decision);
     let placed = await enforce(submission, decision);
     if (placed === "missing") {
       // Put on the bus by somebody else than a gateway: the record is made here.
       await record(submission);
       placed = await enforce(submission, decision);
     }
-    if (placed === "digest")
-      return { kind: "poison", reason: `job ${request.jobId} was recorded with another request` };
+    // A submit that comes late is most often one that came twice.
+    const isOther = placed === "changed" && (await isForged(ports.reader, request.jobId, digestOf(encoded)));
+    return placed === "digest" || isOther ? forged(request.jobId) : done;
+  }
+
+  /** The decision, or why there is none now. */
+  async function decide(request: JobRequest): Promise<Decision | DomainError> {
+    try {
+      return await policy.check(inputFromJob(request));
+    } catch (error) {
+      if (error instanceof DomainError && error.code === "unavailable") return error;
+      throw error;
+    }
+  }
+
+  /** The job waits in the store, not on the bus (S2); it is neither run nor denied. */
+  async function waitForPolicy(submission: Submission, problem: DomainError): Promise<Outcome> {
+    const { jobId } = submission.request;
+    if (!(await record(submission))) return forged(jobId);
+    log.warn({ err: problem, job_id: jobId }, "no decision on a job yet");
+    retryLater(jobId, problem.retryAfterMs ?? retryMs);
     return done;
   }
 
@@ -103,23 +124,24 @@ export function createAdmission(ports: SchedulerPorts, dispatcher: Dispatcher): 
     const { jobId, tenant, topic, traceId } = job;
     const { from, atUs, attempt } = reply;
     publishTransition(bus, { jobId, tenant, topic, traceId, from, to, atUs, attempt, errorCode: reason });
-    if (to === "PENDING") retryLater(jobId);
+    if (to === "PENDING") retryLater(jobId, throttleMs);
     return "placed";
   }
 
-  /** A throttled job is looked at again; should this process end before, the sweeper does it. */
-  function retryLater(jobId: string): void {
+  /** A waiting job is looked at again; should this process end before, the sweeper does it. */
+  function retryLater(jobId: string, afterMs: number): void {
     const timer = setTimeout(() => {
       const again = async () => {
         const record = await ports.reader.get(jobId);
         if (record?.state === "PENDING") await admitRecord(record);
       };
-      again().catch((error) => log.warn({ err: error, job_id: jobId }, "throttled job not decided yet"));
-    }, throttleMs);
+      again().catch((error) => log.warn({ err: error, job_id: jobId }, "waiting job not decided yet"));
+    }, afterMs);
     timer.unref();
   }
 
   async function deny(job: Placeable, digest: string, decision: Decision): Promise<Placed> {
+    if (await isForged(ports.reader, job.jobId, digest)) return "digest";
     const isDenied = decision.decision === SafetyDecision.DENY;
     const finish = {
       jobId: job.jobId,
@@ -137,13 +159,14 @@ export function createAdmission(ports: SchedulerPorts, dispatcher: Dispatcher): 
 
   async function refuseTopic(submission: Submission): Promise<Outcome> {
     const { jobId, topic } = submission.request;
-    await record(submission);
+    if (!(await record(submission))) return forged(jobId);
     const errorMessage = `topic must be "job." and one or more names, got "${topic}"`;
     await endJob(ports, { jobId, states: ["PENDING"], to: "FAILED", errorCode: "invalid_topic", errorMessage });
     return done;
   }
 
-  async function record({ request, encoded, traceId }: Submission): Promise<void> {
+  /** False when there is a job of this id with another request. */
+  async function record({ request, encoded, traceId }: Submission): Promise<boolean> {
     const { jobId: id, topic } = request;
     const tenant = tenantOf(request, limits.defaultTenant);
     const deadlineMs = Number(request.budget?.deadlineMs ?? 0n);
@@ -158,9 +181,10 @@ export function createAdmission(ports: SchedulerPorts, dispatcher: Dispatcher): 
       fingerprint: "",
     };
     const reply = await store.create({ ...job, priority: priorityName(request) });
-    if (reply.kind === "exists") return;
+    if (reply.kind === "exists") return !(await isForged(ports.reader, id, job.digest));
     const { atUs } = reply;
     publishTransition(bus, { jobId: id, tenant, topic, traceId, from: undefined, to: "PENDING", atUs, attempt: 0 });
+    return true;
   }
 
   function toPlaceable({ request, encoded, traceId }: Submission, decision: Decision): Placeable {
@@ -178,7 +202,8 @@ export function createAdmission(ports: SchedulerPorts, dispatcher: Dispatcher): 
 
   async function admitRecord(record: JobRecord): Promise<void> {
     const { request, encodedRequest: encoded, traceId } = record;
-    await enforce({ request, encoded, traceId }, await policy.check(inputFromJob(request)));
+    const decision = await decide(request);
+    if (!(decision instanceof DomainError)) await enforce({ request, encoded, traceId }, decision);
   }
 
   return { admitPacket, admitRecord };
@@ -205,6 +230,10 @@ function readSubmission(bytes: Uint8Array): Submission | string {
 /** One rule for policy, storage and counting alike. */
 export function tenantOf(request: JobRequest, defaultTenant: string): string {
   return request.tenantId || request.meta?.tenantId || request.env.tenant_id || defaultTenant;
+}
+
+function forged(jobId: string): Outcome {
+  return { kind: "poison", reason: `job ${jobId} was recorded with another request` };
 }
 
 function toPlaced(why: string): Placed {

@@ -4,6 +4,7 @@ import { toDispatchedRequest } from "./constraints.ts";
 import { announceEnd, exhaustedEnd } from "./ending.ts";
 import type { Member } from "./fleet.ts";
 import type { Answer } from "./handshake.ts";
+import { isForged } from "./is-forged.ts";
 import { placementLabels } from "./placement.ts";
 import { eligiblePools } from "./pools.ts";
 import type { Placeable, SchedulerPorts } from "./ports.ts";
@@ -215,6 +216,7 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
   }
 
   async function endUnroutable(job: Placeable, options: PlaceOptions, message: string): Promise<Placed> {
+    if (options.digest && (await isForged(ports.reader, job.jobId, options.digest))) return "digest";
     const finish = {
       ...expectation(job, options),
       to: "FAILED" as const,

@@ -15,7 +15,7 @@ describe("toFilter()", () => {
     const filter = filterOf({}, callerOf({ tenant: "a.b" }));
 
     expect(filter).toMatchObject({ wantsPackets: true, wantsTransitions: true, tenant: "a.b", jobIds: undefined });
-    expect(filter.eventPrefix).toBe("evt.job.a%2Eb.");
+    expect(filter.eventSubject).toBe("evt.jobs.a%2Eb");
     expect(passesState(filter.states, 0)).toBe(true);
     expect(passesState(filter.states, 77)).toBe(true);
   });
@@ -23,7 +23,7 @@ describe("toFilter()", () => {
   it("lets those who see all tenants see all", () => {
     const filter = filterOf({}, callerOf({ crossTenant: true, allows: () => false }));
 
-    expect(filter).toMatchObject({ tenant: undefined, eventPrefix: "", mayHearWorkers: true });
+    expect(filter).toMatchObject({ tenant: undefined, eventSubject: "", mayHearWorkers: true });
   });
 
   it("narrows states to the terminal ones", () => {
@@ -62,9 +62,9 @@ describe("passesTransition()", () => {
 
 describe("neededSources()", () => {
   it.each([
-    [{ kinds: [StreamKind.TRANSITION] }, ["evt.job.>"]],
+    [{ kinds: [StreamKind.TRANSITION] }, ["evt.jobs.*"]],
     [{ kinds: [StreamKind.PACKET] }, ["sys.heartbeat", "sys.job.>"]],
-    [{}, ["evt.job.>", "sys.heartbeat", "sys.job.>"]],
+    [{}, ["evt.jobs.*", "sys.heartbeat", "sys.job.>"]],
     [{ kinds: [StreamKind.PACKET], subjects: ["sys.heartbeat"] }, ["sys.heartbeat"]],
     [{ kinds: [StreamKind.PACKET], subjects: ["sys.*.result"] }, ["sys.job.>"]],
     [{ kinds: [StreamKind.PACKET], subjects: ["*.*"] }, ["sys.heartbeat"]],

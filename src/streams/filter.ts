@@ -20,7 +20,7 @@ export interface StreamFilter {
   /** Undefined: every tenant. */
   tenant: string | undefined;
   /** What subjects of the tenant's transitions begin with; empty for every tenant. */
-  eventPrefix: string;
+  eventSubject: string;
   mayHearWorkers: boolean;
 }
 
@@ -51,7 +51,7 @@ export function toFilter(query: StreamQuery, caller: Caller): StreamFilter {
     topics: query.topics,
     states: query.terminalOnly ? asked & terminalStates : asked,
     tenant,
-    eventPrefix: tenant === undefined ? "" : subjects.jobEvents(tenant).slice(0, -1),
+    eventSubject: tenant === undefined ? "" : subjects.jobEvents(tenant),
     mayHearWorkers: caller.crossTenant || caller.allows("workers.read"),
   };
 }

@@ -2,7 +2,7 @@ import type { Msg, Subscription as NatsSubscription } from "@nats-io/transport-n
 import type { Logger } from "pino";
 import type { Bus } from "../bus/index.ts";
 import { DomainError } from "../errors/index.ts";
-import type { JobReader } from "../jobs/index.ts";
+import { type JobReader, splitTransitions } from "../jobs/index.ts";
 import { peekTargetState, type TransitionEvent, toPacketEvent, toTransitionEvent } from "./event.ts";
 import type { BufferLimits } from "./event-buffer.ts";
 import { passesState, passesTransition, type StreamFilter } from "./filter.ts";
@@ -48,13 +48,17 @@ export function createStreamHub({ bus, reader, log, limits }: StreamHubOptions):
   let isClosed = false;
   let wokenAtMs = 0;
 
-  function onTransition(message: Msg): void {
-    const state = peekTargetState(message.data);
+  function onTransitions({ subject, data }: Msg): void {
+    for (const bytes of splitTransitions(data)) onTransition(subject, bytes);
+  }
+
+  function onTransition(subject: string, bytes: Uint8Array): void {
+    const state = peekTargetState(bytes);
     let event: TransitionEvent | undefined;
     for (const subscriber of transitionSubscribers) {
       const { filter } = subscriber;
-      if (!passesState(filter.states, state) || !message.subject.startsWith(filter.eventPrefix)) continue;
-      event ??= toTransitionEvent(message.subject, message.data);
+      if (!passesState(filter.states, state) || (filter.eventSubject && subject !== filter.eventSubject)) continue;
+      event ??= toTransitionEvent(subject, bytes);
       if (passesTransition(filter, event.transition)) subscriber.push(event);
     }
     if (event) packets.learn(event.transition);
@@ -67,7 +71,7 @@ export function createStreamHub({ bus, reader, log, limits }: StreamHubOptions):
   }
 
   function listen({ subject, kind }: Source): NatsSubscription {
-    const forward = kind === "transition" ? onTransition : onPacket;
+    const forward = kind === "transition" ? onTransitions : onPacket;
     return bus.connection.subscribe(subject, {
       callback: (error, message) => {
         if (error) return;

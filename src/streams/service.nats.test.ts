@@ -107,8 +107,8 @@ describe("transitions", () => {
 
     expect(mine.jobs()).toEqual(["j1 PENDING", "j1 SUCCEEDED"]);
     expect(mine.seen.map(({ sequence, subject }) => [sequence, subject])).toEqual([
-      [1n, "evt.job.default.j1"],
-      [2n, "evt.job.default.j1"],
+      [1n, "evt.jobs.default"],
+      [2n, "evt.jobs.default"],
     ]);
     expect(theirs.jobs()).toEqual(["j2 PENDING"]);
     expect(all.jobs()).toEqual(["j1 PENDING", "j2 PENDING", "j1 SUCCEEDED"]);
@@ -145,7 +145,7 @@ describe("transitions", () => {
   it("survive garbage from others", async () => {
     const { jobs } = await follow({});
 
-    for (const subject of ["evt.job.default.x", "sys.job.result", "sys.heartbeat"]) {
+    for (const subject of ["evt.jobs.default", "sys.job.result", "sys.heartbeat"]) {
       bus.connection.publish(subject, new Uint8Array([255, 255, 255]));
       bus.connection.publish(subject);
     }

@@ -1,7 +1,7 @@
 import { connect as connectSocket } from "node:net";
+import { JobStatus } from "@cordum/proto/cordum/agent/v1/job_pb.js";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect, headers as createHeaders } from "@nats-io/transport-node";
-import { JobStatus } from "@cordum/proto/cordum/agent/v1/job_pb.js";
 import { Redis } from "ioredis";
 import { streams } from "../../src/bus/index.ts";
 import { type Garbage, packet } from "./garbage.ts";

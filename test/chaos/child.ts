@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { guardCommand } from "../../src/dev/index.ts";
@@ -38,6 +38,11 @@ export interface Child {
 const stopWithinMs = 40_000;
 const root = join(import.meta.dirname, "../..");
 
+const running = new Set<ChildProcess>();
+process.once("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
 export async function startChild({ name, args, env, dir, onCrash }: ChildOptions): Promise<Child> {
   const logFile = join(dir, `${name}.log`);
   const output = openSync(logFile, "a");
@@ -49,14 +54,13 @@ export async function startChild({ name, args, env, dir, onCrash }: ChildOptions
   });
   closeSync(output);
   let isWanted = true;
-  const endWithUs = () => void child.kill("SIGKILL");
-  process.once("exit", endWithUs);
+  running.add(child);
   const crash = (reason: string) => onCrash({ name, reason, log: tail(logFile) });
   const ended = new Promise<string>((resolve) => {
     child.once("error", (error) => resolve(error.message));
     child.once("exit", (code, signal) => resolve(signal ?? `code ${code}`));
   }).then((how) => {
-    process.off("exit", endWithUs);
+    running.delete(child);
     if (isWanted) crash(`ended by itself with ${how}`);
     return how;
   });

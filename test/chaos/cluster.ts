@@ -44,7 +44,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const serviceEnv = {
     ...addresses,
     ...(await writeConfig(dir, options.plainTimeoutSeconds)),
-    CORDUM_API_KEY: apiKey,
+    CORDUM_API_KEYS: `*:${apiKey}:admin`,
     JOB_LEASE: `${options.leaseMs}ms`,
     JOB_MAX_RETRIES: "50", // a job that gives up would hide what else went wrong
     SWEEP_INTERVAL: "200ms",

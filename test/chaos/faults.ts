@@ -20,7 +20,7 @@ export interface FaultTarget {
 export interface Fault {
   name: string;
   weight: number;
-  apply(target: FaultTarget, random: Random): Promise<void>;
+  apply(target: FaultTarget, random: Random): Promise<unknown>;
 }
 
 type Kind = Member["kind"];
@@ -78,7 +78,7 @@ function freeze(...kinds: Kind[]): Fault["apply"] {
 }
 
 function exclusive(apply: Fault["apply"]): Fault["apply"] {
-  let last = Promise.resolve();
+  let last: Promise<unknown> = Promise.resolve();
   return (target, random) => {
     last = last.then(() => apply(target, random));
     return last;
@@ -98,7 +98,7 @@ const stay = async () => undefined;
 export const faults: readonly Fault[] = [
   { name: "kill gateway", weight: 2, apply: kill("gateway") },
   { name: "kill scheduler", weight: 3, apply: kill("scheduler") },
-  { name: "kill worker", weight: 3, apply: kill("worker", "worker", "plain-worker") },
+  { name: "kill worker", weight: 3, apply: kill("worker", "plain-worker") },
   { name: "stop gateway", weight: 1, apply: stop("gateway") },
   { name: "stop scheduler", weight: 1, apply: stop("scheduler") },
   { name: "stop worker", weight: 2, apply: stop("worker") },

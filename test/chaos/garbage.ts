@@ -16,7 +16,7 @@ const plainSubjects = [
   "sys.job.cancel",
   "sys.heartbeat",
   "sys.workflow.event",
-  "evt.job.default.garbage",
+  "evt.jobs.default",
   "job.chaos.plain",
   "job.chaos.nobody",
   "worker.worker-0.jobs",

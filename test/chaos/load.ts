@@ -57,7 +57,9 @@ export function startLoad(options: LoadOptions): Load {
   }
 
   function begin(work: Promise<void>): void {
-    const call = work.finally(() => calls.delete(call));
+    const call = work
+      .catch((error: unknown) => ledger.complain(`a client got ${String(error)}`))
+      .finally(() => calls.delete(call));
     calls.add(call);
   }
 
@@ -131,7 +133,7 @@ export function startLoad(options: LoadOptions): Load {
       owed -= count;
       const submissions = Array.from({ length: count }, prepare);
       const work = isBatch ? submitBatch(submissions) : submitOne(submissions[0] as Submission);
-      begin(work.catch((error: unknown) => ledger.complain(`a client got ${String(error)}`)));
+      begin(work);
     }
     owed = Math.min(owed, options.jobsPerSecond); // what could not be sent for a second is dropped
   }

@@ -793,7 +793,25 @@ export declare type WaitJobResponse = Message<"cordum.v1.WaitJobResponse"> & {
 export declare const WaitJobResponseSchema: GenMessage<WaitJobResponse>;
 
 /**
- * A committed change of a job's state, as `evt.job.<tenant>.<job id>` carries it.
+ * Committed changes of jobs of one tenant, as `evt.jobs.<tenant>` carries them, in the order of their commits.
+ *
+ * @generated from message cordum.v1.JobTransitions
+ */
+export declare type JobTransitions = Message<"cordum.v1.JobTransitions"> & {
+  /**
+   * @generated from field: repeated cordum.v1.JobTransition transitions = 1;
+   */
+  transitions: JobTransition[];
+};
+
+/**
+ * Describes the message cordum.v1.JobTransitions.
+ * Use `create(JobTransitionsSchema)` to create a new message.
+ */
+export declare const JobTransitionsSchema: GenMessage<JobTransitions>;
+
+/**
+ * A committed change of a job's state.
  *
  * @generated from message cordum.v1.JobTransition
  */

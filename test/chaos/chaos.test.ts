@@ -1,0 +1,24 @@
+import { describe, expect, it } from "vitest";
+import { runChaos } from "./run-chaos.ts";
+
+describe("the platform under faults", () => {
+  const seed = Number(process.env.CHAOS_SEED ?? Date.now() % 1_000_000);
+
+  it(`brings every accepted job to exactly one end (seed ${seed})`, { timeout: 120_000 }, async () => {
+    const { problems, report } = await runChaos({
+      seed,
+      durationMs: 15_000,
+      jobsPerSecond: 40,
+      lanes: 3,
+      maxPauseMs: 800,
+      maxOutageMs: 1_500,
+      longestJobMs: 2_200,
+      settleWithinMs: 30_000,
+      cluster: { gateways: 2, schedulers: 2, workers: 3, plainWorkers: 1, leaseMs: 3_000, plainTimeoutSeconds: 6 },
+      log: () => undefined,
+    });
+
+    console.log(report);
+    expect(problems).toEqual([]);
+  });
+});
