@@ -100,10 +100,9 @@ export class NatsCarrier implements WorkerCarrier {
   }
 
   report(report: JobReport): Promise<void> {
-    const { jobId, attempt, traceparent, handback } = report;
+    const { attempt, traceparent, handback } = report;
     const carried = headers();
     carried.append(headerNames.attempt, String(attempt));
-    carried.append(headerNames.messageId, `result:${jobId}:${attempt}`);
     if (traceparent !== "") carried.append(headerNames.traceparent, traceparent);
     if (handback !== undefined) carried.append(headerNames.handback, handback);
     const data = encodeResult(this.#options.worker.workerId, report);

@@ -12,7 +12,6 @@ export const headerNames = {
   lease: "Cordum-Lease",
   jobs: "Cordum-Jobs",
   handback: "Cordum-Handback",
-  messageId: "Nats-Msg-Id",
   traceparent: "traceparent",
 };
 

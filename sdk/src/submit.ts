@@ -147,6 +147,9 @@ async function pause(delayMs: number, signal: AbortSignal | undefined): Promise<
   signal?.throwIfAborted();
 }
 
+/** Canceled and aborted are what a call looks like whose connection broke; our own signal is asked before. */
+const passingCodes: readonly Code[] = [Code.Unavailable, Code.DeadlineExceeded, Code.Canceled, Code.Aborted];
+
 function isPassing(error: unknown): boolean {
-  return error instanceof ConnectError && (error.code === Code.Unavailable || error.code === Code.DeadlineExceeded);
+  return error instanceof ConnectError && passingCodes.includes(error.code);
 }

@@ -12,7 +12,6 @@ export interface SeenResult {
   readonly result: JobResult;
   readonly traceId: string;
   readonly attempt: number;
-  readonly messageId: string;
   readonly handback: string;
   readonly traceparent: string;
 }
@@ -137,7 +136,6 @@ export class FakeScheduler {
         result: payload.value,
         traceId,
         attempt: Number(headerOf(headers, "Cordum-Attempt")),
-        messageId: headerOf(headers, "Nats-Msg-Id"),
         handback: headerOf(headers, "Cordum-Handback"),
         traceparent: headerOf(headers, "traceparent"),
       });

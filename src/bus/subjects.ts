@@ -20,7 +20,6 @@ export const headerNames = {
   jobs: "Cordum-Jobs",
   handback: "Cordum-Handback",
   traceparent: "traceparent",
-  messageId: "Nats-Msg-Id",
 } as const;
 
 const plainToken = /^[A-Za-z0-9_:@[\]-]+$/;

@@ -39,7 +39,7 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   await redis.flushall();
-  jobStore = createJobStore(redis, { shards, keepMs: 60_000 });
+  jobStore = createJobStore(redis, { shards, keepMs: 60_000, payloadTtlMs: 60_000, replayAfterMs: 60_000 });
   reader = createJobReader(redis, shards);
   payloads = createPayloads(redis, 60_000);
   store = createDeadLetterStore(redis, { shards, keepMs: 60_000 });
@@ -56,7 +56,7 @@ const acme = callerOf({ tenant: "acme", role: "admin" });
 const root = callerOf({ crossTenant: true });
 
 function clientOf(caller: Caller) {
-  const jobs = createJobs({ store: jobStore, reader, payloads, bus });
+  const jobs = createJobs({ store: jobStore, reader, bus });
   return clientAs(DlqService, createDlqService({ store, jobs, reader, payloads, defaultTenant: "default" }), caller);
 }
 

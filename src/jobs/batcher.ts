@@ -60,7 +60,7 @@ export function createBatcher(redis: RedisClient, { script, head = [], isCluster
   function schedule(): void {
     if (isScheduled) return;
     isScheduled = true;
-    setImmediate(flush);
+    process.nextTick(flush); // after the microtasks of this turn: everything that came in one chunk has asked by then
   }
 
   return {

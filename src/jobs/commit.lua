@@ -13,12 +13,6 @@
 -- @include beat
 local operations = { dispatch = dispatch, finish = finish, park = park, hold = hold, beat = beat }
 
--- The end of the job has been published.
-operations.published = function(key, id)
-  redis.call("ZREM", prefix_of(key) .. "timers", id)
-  return { 1 }
-end
-
 local replies = {}
 local at = 1
 for n, key in ipairs(KEYS) do

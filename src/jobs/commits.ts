@@ -163,10 +163,6 @@ export function beatArgs({ jobId, attempt, worker, leaseMs }: BeatCommit): Scrip
   return operation("beat", jobId, [attempt, worker, leaseMs]);
 }
 
-export function publishedArgs(jobId: string): ScriptArg[] {
-  return operation("published", jobId, []);
-}
-
 function operation(name: string, jobId: string, args: ScriptArg[]): ScriptArg[] {
   return [name, jobId, args.length, ...args];
 }

@@ -1,8 +1,8 @@
-import { createHash } from "node:crypto";
+import { createHash, hash } from "node:crypto";
 
 /** Digest of a stored request: 32 hex digits of its SHA-256. */
 export function digestOf(request: Uint8Array): string {
-  return createHash("sha256").update(request).digest("hex").slice(0, 32);
+  return hash("sha256", request).slice(0, 32);
 }
 
 /**
@@ -21,7 +21,7 @@ export function jobIdForKey(tenant: string, key: string): string {
 
 /** Hash of any JSON value that does not depend on the order of keys. */
 export function fingerprintOf(value: unknown): string {
-  return createHash("sha256").update(canonicalJson(value)).digest("hex").slice(0, 32);
+  return hash("sha256", canonicalJson(value)).slice(0, 32);
 }
 
 function canonicalJson(value: unknown): string {

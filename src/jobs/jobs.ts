@@ -138,7 +138,7 @@ export function createJobs(deps: { store: JobStore; reader: JobReader; bus: Bus 
       const { from, tenant, topic, atUs, attempt, worker, pool } = reply;
       const end = { jobId, tenant, topic, traceId, from, to: "CANCELLED" as const, atUs, attempt, worker, pool };
       publishTransition(bus, { ...end, errorCode: "cancelled", errorMessage: reason });
-      await store.published(jobId);
+      store.published(jobId);
       return { state: "CANCELLED", wasTerminal: false };
     },
     async wait(jobId, { timeoutMs, signal }) {

@@ -14,6 +14,7 @@ export function shardKeys(shard: number) {
   return {
     /** Jobs in a state; those in a state without an index of its own are among the jobs that have a timer. */
     state: (state: JobStateName) => (withTimerOnly.has(state) ? `${prefix}timers` : `${prefix}idx:state:${state}`),
+    timers: `${prefix}timers`,
     recent: `${prefix}idx:recent`,
     tenant: (tenant: string) => `${prefix}idx:tenant:${tenant}`,
     topic: (topic: string) => `${prefix}idx:topic:${topic}`,

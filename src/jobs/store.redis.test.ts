@@ -185,7 +185,8 @@ describe("transitions", () => {
       last_state: "DISPATCHED",
       attempts: "1",
     });
-    await store.published(jobId);
+    store.published(jobId);
+    await store.flush();
     expect(await redis.zscore(`${prefix}timers`, jobId)).toBeNull();
   });
 });

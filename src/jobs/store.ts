@@ -15,13 +15,13 @@ import {
   holdArgs,
   type ParkCommit,
   parkArgs,
-  publishedArgs,
   type Refused,
   toCommitted,
   toDispatched,
   toRefused,
 } from "./commits.ts";
 import { jobKey, payloadKeys, shardKeys } from "./keys.ts";
+import { createSettled } from "./settled.ts";
 import { transitionsAsLua } from "./states.ts";
 
 const createScript = loadScript(new URL("./create.lua", import.meta.url));
@@ -76,8 +76,10 @@ export interface JobStore {
   park(commit: ParkCommit): Promise<Committed | Exhausted | Refused>;
   hold(commit: HoldCommit): Promise<Committed | Refused>;
   beat(commit: BeatCommit): Promise<Committed | Refused>;
-  /** The end of this job is published; the outbox may forget it. */
-  published(jobId: string): Promise<void>;
+  /** The end of this job is published; nothing is owed for it any more. Written a little later, with others. */
+  published(jobId: string): void;
+  /** Writes what `published` has gathered. */
+  flush(): Promise<void>;
   sweep(shard: number, options: SweepOptions): Promise<Overdue>;
 }
 
@@ -101,6 +103,7 @@ export function createJobStore(redis: RedisClient, options: JobStoreOptions): Jo
   });
   const commits = createBatcher(redis, { script: commitScript, isCluster });
   const key = (id: string) => jobKey(id, shards);
+  const settled = createSettled(redis, shards);
   let created = 0;
 
   /** A payload that is there already stays: it belongs to the job that has this id. */
@@ -147,9 +150,8 @@ export function createJobStore(redis: RedisClient, options: JobStoreOptions): Jo
       const reply = await commits.run(key(commit.jobId), beatArgs(commit));
       return Number(reply[0]) === 1 ? toCommitted(reply) : toRefused(reply);
     },
-    async published(jobId) {
-      await commits.run(key(jobId), publishedArgs(jobId));
-    },
+    published: (jobId) => settled.add(jobId),
+    flush: () => settled.flush(),
     async sweep(shard, { limit, scheduledFromUs }) {
       const args = [limit, keepMs, scheduledFromUs];
       const reply = await runScript(redis, sweepScript, [shardKeys(shard).sweeper], args);

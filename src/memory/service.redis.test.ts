@@ -15,7 +15,7 @@ let redis: RedisClient;
 beforeAll(async () => {
   servers = await startServers();
   redis = await openRedis({ url: servers.redisUrl });
-  const store = createJobStore(redis, { shards, keepMs: 60_000 });
+  const store = createJobStore(redis, { shards, keepMs: 60_000, payloadTtlMs: 60_000, replayAfterMs: 60_000 });
   for (const [id, tenant] of [
     ["j-acme", "acme"],
     ["j-default", "default"],

@@ -44,7 +44,7 @@ export function createAdmission(ports: SchedulerPorts, dispatcher: Dispatcher): 
     if (refusal) return { kind: "poison", reason: refusal };
     const submission = readSubmission(bytes);
     if (typeof submission === "string") return { kind: "poison", reason: submission };
-    metrics.received.add(1, { topic: submission.request.topic });
+    metrics.received.add(submission.request.topic);
     try {
       return await admit(submission);
     } catch (error) {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { encodePacket, subjects } from "../bus/index.ts";
 import { type JobStateName, publishTransition } from "../jobs/index.ts";
 import { toDispatchedRequest } from "./constraints.ts";
@@ -8,7 +9,7 @@ import { isForged } from "./is-forged.ts";
 import { placementLabels } from "./placement.ts";
 import { eligiblePools } from "./pools.ts";
 import type { Placeable, SchedulerPorts } from "./ports.ts";
-import { tenantQueue } from "./slots.ts";
+import { tenantQueue } from "./queue.ts";
 
 const senderId = "cordum-scheduler";
 
@@ -24,7 +25,7 @@ export interface PlaceOptions {
   isRefund?: boolean;
   /** Ask this worker and no other. */
   member?: Member;
-  /** Do not ask anybody now: the attempt before counts, and may have been the last one. */
+  /** Do not ask anybody now. Unless it is a refund, the attempt before counts and may have been the last one. */
   waitBecause?: string;
 }
 
@@ -36,6 +37,8 @@ export interface Dispatcher {
   place(job: Placeable, options: PlaceOptions): Promise<Placed>;
   /** Called when a job found no worker and was parked with these pools. */
   onParked(listener: (pools: readonly string[]) => void): void;
+  /** Resolves when every dispatch so far has been answered and the answer is handled. */
+  idle(): Promise<void>;
   /** Called when a worker has accepted a job. */
   onAccepted(listener: (job: { jobId: string; attempt: number; worker: string; isLeased: boolean }) => void): void;
 }
@@ -49,9 +52,10 @@ interface Target {
 export function createDispatcher(ports: SchedulerPorts): Dispatcher {
   const { bus, store, fleet, queues, slots, handshakes, metrics, limits } = ports;
   const parkedListeners: ((pools: readonly string[]) => void)[] = [];
+  let openQuestions = 0;
   const acceptedListeners: Parameters<Dispatcher["onAccepted"]>[0][] = [];
-  /** Topics on whose subject nobody listened, until when (ms). Spares a commit and a publish for each such job. */
-  const deafTopics = new Map<string, number>();
+  /** Topics on whose subject nobody listened, and until when they are not tried. Spares a commit for each such job. */
+  const deafTopics = new Map<string, { untilMs: number; forMs: number }>();
 
   async function place(job: Placeable, options: PlaceOptions): Promise<Placed> {
     const { labels } = job.request;
@@ -78,7 +82,7 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
     const choice = fleet.choose({ pools, labels, preferredWorker });
     if (choice.kind === "worker") return { member: choice.member, pool: choice.member.info.pool };
     if (choice.kind === "wait") return choice.reason;
-    const isDeaf = (deafTopics.get(job.topic) ?? 0) > performance.now();
+    const isDeaf = (deafTopics.get(job.topic)?.untilMs ?? 0) > performance.now();
     // Labels cannot be checked on a worker that nobody knows.
     if (isDeaf || Object.keys(labels).length > 0) return "no_workers";
     return { member: undefined, pool: pools[0] ?? "" };
@@ -116,10 +120,10 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
       });
     if (reply.kind === "refused") {
       if (member) member.asked--;
-      if (slot && reply.why !== "missing") await slots.giveBack(slot, job.jobId);
+      if (slot && reply.why !== "missing") await giveBackSlot(slot, job.jobId);
       return reply.why === "missing" || reply.why === "digest" ? reply.why : "changed";
     }
-    metrics.dispatched.add(1, { topic: job.topic });
+    metrics.dispatched.add(job.topic);
     const { jobId, tenant, topic, traceId } = job;
     const { from, attempt, atUs, deadlineInMs } = reply;
     const worker = member?.info.id ?? "";
@@ -129,8 +133,16 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
       deadlineInMs,
     });
     const packet = encodePacket({ traceId, senderId, kind: "jobRequest", payload, createdAtMs: atUs / 1000 });
+    openQuestions++;
     ask({ job, pools, target: { member, pool }, attempt, packet: bus.signer.seal(packet) });
     return "placed";
+  }
+
+  /** A slot that the job holds under another placement, as when a submit comes twice, stays with it. */
+  async function giveBackSlot(tenant: string, jobId: string): Promise<void> {
+    const record = await ports.reader.get(jobId);
+    const isHeld = record?.slot === tenant && (record.state === "DISPATCHED" || record.state === "RUNNING");
+    if (!isHeld) await slots.giveBack(tenant, jobId);
   }
 
   interface Question {
@@ -149,16 +161,18 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
     const subject = isDirect ? subjects.worker(member.info.id) : job.topic;
     const leaseMs = member?.info.isLeased ? limits.leaseMs : 0;
     handshakes.ask(subject, packet, { attempt, leaseMs }, (answer) => {
-      metrics.answers.add(1, { answer });
+      metrics.answers.add(answer);
       if (answer === "nobody" && isDirect && !member.info.isLeased) {
         member.isTopicOnly = true;
         ask(question);
         return;
       }
       if (member) member.asked--;
-      answered(question, answer).catch((error) => {
-        ports.log.error({ err: error, job_id: job.jobId }, "answer to a dispatch not handled; its lease will");
-      });
+      answered(question, answer)
+        .catch((error) => {
+          ports.log.error({ err: error, job_id: job.jobId }, "answer to a dispatch not handled; its lease will");
+        })
+        .finally(() => openQuestions--);
     });
   }
 
@@ -168,6 +182,7 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
     const isDelivered = answer === "accepted" || (answer === "silence" && !isLeased);
     if (isDelivered) {
       if (member) fleet.accepted(member, job.jobId);
+      else deafTopics.delete(job.topic);
       for (const listener of acceptedListeners) {
         listener({ jobId: job.jobId, attempt, worker: isLeased ? (member?.info.id ?? "") : "", isLeased });
       }
@@ -175,14 +190,20 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
     }
     if (member && answer === "nobody") fleet.lost(member.info.id);
     else if (member) member.isSuspect = true;
-    else deafTopics.set(job.topic, performance.now() + deafForMs);
-    metrics.retried.add(1, { reason: answer });
+    else setDeaf(job.topic);
+    metrics.retried.add(answer);
     const expected = { states: ["DISPATCHED"] as const, attempt };
     // Silence of a leased worker may mean that it is at work: that attempt counts.
     await place(
       job,
       answer === "silence" ? { ...expected, waitBecause: "no_answer" } : { ...expected, isRefund: true },
     );
+  }
+
+  function setDeaf(topic: string): void {
+    const known = deafTopics.get(topic)?.forMs ?? 0;
+    const forMs = Math.min(Math.max(known * 2, shortestDeafMs), longestDeafMs);
+    deafTopics.set(topic, { untilMs: performance.now() + forMs, forMs });
   }
 
   async function park(
@@ -233,13 +254,19 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
 
   return {
     place,
+    async idle() {
+      while (openQuestions > 0) await sleep(idlePollMs);
+    },
     onParked: (listener) => void parkedListeners.push(listener),
     onAccepted: (listener) => void acceptedListeners.push(listener),
   };
 }
 
-/** How long a topic on which nobody listened is not tried again. */
-const deafForMs = 1_000;
+const idlePollMs = 10;
+
+/** A topic on which nobody listens is tried less and less often: each try is an attempt that its job's log keeps. */
+const shortestDeafMs = 1_000;
+const longestDeafMs = 10_000;
 
 function expectation(job: Placeable, { states, attempt, digest }: PlaceOptions) {
   return { jobId: job.jobId, states, ...(attempt !== undefined && { attempt }), ...(digest && { digest }) };

@@ -2,14 +2,14 @@ import type { Dispatcher } from "./dispatcher.ts";
 import { type Member, room } from "./fleet.ts";
 import { placeRecord } from "./place-record.ts";
 import type { SchedulerPorts } from "./ports.ts";
-import { tenantQueue } from "./slots.ts";
+import { isTenantQueue, tenantQueue } from "./queue.ts";
 
 export interface Drain {
   /** Jobs of this pool may be waiting. */
   parked(pools: readonly string[]): void;
   /** A worker may have room: gives it what waits for it. */
   workerHasRoom(member: Member): void;
-  /** A tenant has a slot again. */
+  /** A tenant has a slot again: gives it to the first of its jobs that can use it. */
   tenantHasSlot(tenant: string): void;
   /** Looks at every pool: other replicas park jobs too, and workers that never say a word may have come. */
   tick(): Promise<void>;
@@ -20,7 +20,7 @@ const maxPop = 64;
 
 /** Empties the queues into workers as soon as they have room. */
 export function createDrain(ports: SchedulerPorts, dispatcher: Dispatcher): Drain {
-  const { queues, fleet, reader, log } = ports;
+  const { queues, slots, fleet, reader, log } = ports;
   /** Pools in whose queue a job may be. */
   const waiting = new Set<string>();
   const busy = new Set<string>();
@@ -70,15 +70,22 @@ export function createDrain(ports: SchedulerPorts, dispatcher: Dispatcher): Drai
   }
 
   async function freeTenant(tenant: string): Promise<void> {
-    const ids = await queues.pop(tenantQueue(tenant), { count: 1, labels: {} });
-    for (const record of await reader.getMany(ids)) {
+    for (;;) {
+      const [id] = await queues.pop(tenantQueue(tenant), { count: 1, labels: {} });
+      if (id === undefined) return;
+      const record = await reader.get(id);
+      if (record?.state !== "SCHEDULED") continue; // it has ended meanwhile
       await placeRecord(dispatcher, record, { states: ["SCHEDULED"], attempt: record.attempt });
+      const after = await reader.get(id);
+      const waitsForWorker = after?.state === "SCHEDULED" && !after.pools.some(isTenantQueue);
+      if (!waitsForWorker) return; // it has the slot, or there was none
     }
   }
 
   return {
     parked(pools) {
       for (const pool of pools) {
+        if (isTenantQueue(pool)) continue;
         waiting.add(pool);
         drainPool(pool);
       }
@@ -94,6 +101,9 @@ export function createDrain(ports: SchedulerPorts, dispatcher: Dispatcher): Drai
         waiting.add(pool);
         if (fleet.hasMembers(pool)) drainPool(pool);
         else await probe(pool);
+      }
+      for (const tenant of await slots.tenants()) {
+        if ((await queues.lanes(tenantQueue(tenant))).length > 0) await freeTenant(tenant);
       }
     },
   };

@@ -15,14 +15,14 @@ export async function announceEnd(ports: SchedulerPorts, end: End, committed: Co
   const { jobId, to, errorCode = "", errorMessage = "" } = end;
   const { from, tenant, topic, traceId, attempt, worker, pool, slot, atUs } = committed;
   ports.fleet.ended(jobId);
-  ports.metrics.completed.add(1, { topic, status: `JOB_STATUS_${to}` });
-  if (to === "DENIED") ports.metrics.denied.add(1, { topic });
+  ports.metrics.completed.add(topic, `JOB_STATUS_${to}`);
+  if (to === "DENIED") ports.metrics.denied.add(topic);
   const resultPtr = end.resultPtr ?? "";
   const event = { jobId, tenant, topic, traceId, from, to, atUs, attempt, worker, pool };
   publishTransition(ports.bus, { ...event, resultPtr, errorCode, errorMessage });
   if (end.isDeadLetter) await publishDeadLetter(ports.bus, { jobId, traceId, status: to, errorCode, errorMessage });
   if (slot) await ports.slots.giveBack(slot, jobId);
-  await ports.store.published(jobId);
+  ports.store.published(jobId);
 }
 
 /** Ends a job and says so. False when it had ended before or is no longer as expected. */

@@ -5,12 +5,14 @@
   KEYS[2] clock   hash: "<priority>" -> virtual time now, "<priority>/<tenant>" -> that of the tenant's latest job
   KEYS[3] lane    sorted set: job id -> virtual time
   ARGV[1] "<priority>:<lane>"   ARGV[2] what its jobs need   ARGV[3] priority   ARGV[4] tenant   ARGV[5] job id
+  ARGV[6] the virtual time it had before it was taken out in vain; empty for a job that comes anew
   Returns 1 when it was added, 0 when it was there. ]]
 if redis.call("ZSCORE", KEYS[3], ARGV[5]) then return 0 end
 local tenant = ARGV[3] .. "/" .. ARGV[4]
 local clock = redis.call("HMGET", KEYS[2], ARGV[3], tenant)
 local at = math.max(tonumber(clock[1] or 0), tonumber(clock[2] or 0) + 1)
-redis.call("HSET", KEYS[2], tenant, at)
+local place = tonumber(ARGV[6])
+if place and place < at then at = place else redis.call("HSET", KEYS[2], tenant, at) end
 redis.call("ZADD", KEYS[3], at, ARGV[5])
 redis.call("HSET", KEYS[1], ARGV[1], ARGV[2])
 return 1

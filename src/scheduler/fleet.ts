@@ -62,6 +62,15 @@ export function createFleet(): Fleet {
     for (const jobId of member.ours) workerOf.delete(jobId);
   }
 
+  /** Jobs whose end another replica saw: of more than the worker says it has, the oldest are over. */
+  function forgetEnded(member: Member): void {
+    for (const jobId of member.ours) {
+      if (member.ours.size <= member.info.activeJobs + member.asked) return;
+      member.ours.delete(jobId);
+      workerOf.delete(jobId);
+    }
+  }
+
   function* candidates(poolNames: readonly string[]): Generator<Member> {
     for (const pool of poolNames) yield* pools.get(pool) ?? [];
   }
@@ -78,6 +87,7 @@ export function createFleet(): Fleet {
         pools.set(info.pool, pool.add(member));
       }
       member.info = info;
+      forgetEnded(member);
       member.others = Math.max(0, info.activeJobs - member.ours.size);
       member.acceptedSince = 0;
       member.isSuspect = false;

@@ -1,42 +1,36 @@
-import { type Counter, type Histogram, metrics } from "@opentelemetry/api";
+import { createTally, type Tally } from "../telemetry/index.ts";
 
+/** Counters of the scheduler; the names in brackets are their labels, in order. */
 export interface SchedulerMetrics {
-  received: Counter;
-  dispatched: Counter;
-  completed: Counter;
-  denied: Counter;
-  retried: Counter;
-  resultsRefused: Counter;
-  packetsRefused: Counter;
-  answers: Counter;
-  /** From record to dispatch, ms. */
-  dispatchDelay: Histogram;
+  /** [topic] */
+  received: Tally;
+  /** [topic] */
+  dispatched: Tally;
+  /** [topic, status] */
+  completed: Tally;
+  /** [topic] */
+  denied: Tally;
+  /** [reason] */
+  retried: Tally;
+  /** [reason] */
+  resultsRefused: Tally;
+  /** [subject] */
+  packetsRefused: Tally;
+  /** [answer] */
+  answers: Tally;
 }
 
 export function createSchedulerMetrics(): SchedulerMetrics {
-  const meter = metrics.getMeter("cordum");
+  const tally = (name: string, description: string, ...labels: string[]) =>
+    createTally(`cordum_scheduler_${name}_total`, description, labels);
   return {
-    received: meter.createCounter("cordum_scheduler_jobs_received_total", {
-      description: "Submits taken from the bus.",
-    }),
-    dispatched: meter.createCounter("cordum_scheduler_jobs_dispatched_total", { description: "Dispatches, by topic." }),
-    completed: meter.createCounter("cordum_scheduler_jobs_completed_total", {
-      description: "Ends, by topic and status.",
-    }),
-    denied: meter.createCounter("cordum_scheduler_safety_denied_total", { description: "Jobs that policy denied." }),
-    retried: meter.createCounter("cordum_scheduler_jobs_retried_total", { description: "Jobs taken back, by reason." }),
-    resultsRefused: meter.createCounter("cordum_scheduler_results_refused_total", {
-      description: "Results that changed nothing, by reason.",
-    }),
-    packetsRefused: meter.createCounter("cordum_scheduler_packets_refused_total", {
-      description: "Packets that could not be used, by subject and reason.",
-    }),
-    answers: meter.createCounter("cordum_scheduler_dispatch_answers_total", {
-      description: "Answers of workers to dispatches.",
-    }),
-    dispatchDelay: meter.createHistogram("cordum_scheduler_dispatch_delay_milliseconds", {
-      description: "Time from a job's record to its dispatch.",
-      unit: "ms",
-    }),
+    received: tally("jobs_received", "Submits taken from the bus.", "topic"),
+    dispatched: tally("jobs_dispatched", "Dispatches, by topic.", "topic"),
+    completed: tally("jobs_completed", "Ends, by topic and status.", "topic", "status"),
+    denied: tally("safety_denied", "Jobs that policy denied.", "topic"),
+    retried: tally("jobs_retried", "Jobs taken back, by reason.", "reason"),
+    resultsRefused: tally("results_refused", "Results that changed nothing, by reason.", "reason"),
+    packetsRefused: tally("packets_refused", "Packets that could not be used, by subject.", "subject"),
+    answers: tally("dispatch_answers", "Answers of workers to dispatches.", "answer"),
   };
 }

@@ -3,7 +3,7 @@
   KEYS[1] lanes   hash: "<priority>:<lane>" -> {"topic":..., "labels":{...}}
   KEYS[2] clock   hash, see enqueue.lua
   ARGV[1] most jobs   ARGV[2] the worker's labels as JSON   ARGV[3] only jobs of this topic; empty for any
-  Returns the ids. ]]
+  Returns the ids, each with its virtual time. ]]
 local pool = string.sub(KEYS[1], 1, -#":lanes" - 1)
 local have = cjson.decode(ARGV[2])
 
@@ -26,12 +26,13 @@ end
 local ids = {}
 for _, priority in ipairs({ "0", "1", "2" }) do
   local lanes = byPriority[priority] or {}
-  while #ids < tonumber(ARGV[1]) do
+  while #ids < 2 * tonumber(ARGV[1]) do
     local best, best_at, best_id
     for _, lane in ipairs(lanes) do
       if not lane.id then
         local head = redis.call("ZRANGE", lane.key, 0, 0, "WITHSCORES")
         lane.id, lane.at = head[1], tonumber(head[2])
+        if not lane.id then redis.call("HDEL", KEYS[1], lane.field) end -- its last job was removed, not popped
       end
       if lane.id and (not best or lane.at < best_at) then best, best_at, best_id = lane, lane.at, lane.id end
     end
@@ -39,6 +40,7 @@ for _, priority in ipairs({ "0", "1", "2" }) do
     redis.call("ZREM", best.key, best_id)
     redis.call("HSET", KEYS[2], priority, best_at)
     ids[#ids + 1] = best_id
+    ids[#ids + 1] = tostring(best_at)
     best.id = nil
     if redis.call("EXISTS", best.key) == 0 then redis.call("HDEL", KEYS[1], best.field) end
   end

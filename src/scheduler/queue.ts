@@ -20,9 +20,12 @@ export interface Lane {
   labels: Record<string, string>;
 }
 
-/** The queues of parked jobs, one for each pool. */
+/** The queues of parked jobs, one for each pool, and one for each tenant whose jobs wait for a slot. */
 export interface Queues {
-  /** Parks a job with each of its pools; the first that takes it wins. Keeps its place when it is parked already. */
+  /**
+   * Parks a job with each of its pools; the first that takes it wins. It keeps its place when it is parked already, and
+   * gets it back when it was taken out here and could not be placed.
+   */
   enqueue(pools: readonly string[], job: ParkedJob): Promise<void>;
   /** Takes at most `count` jobs that a worker with these labels can do. */
   pop(pool: string, wanted: { count: number; labels: Record<string, string>; topic?: string }): Promise<string[]>;
@@ -34,35 +37,59 @@ export interface Queues {
 
 const ranks: Record<string, number> = { critical: 0, interactive: 1, batch: 2 };
 
+/** The queue in which jobs wait for a slot of their tenant. No pool can have this name. */
+export function tenantQueue(tenant: string): string {
+  return `${tenantPrefix}${tenant}`;
+}
+
+export function isTenantQueue(pool: string): boolean {
+  return pool.startsWith(tenantPrefix);
+}
+
+const tenantPrefix = "@tenant/";
+/** Places of jobs that were taken out; most are never asked for again. */
+const maxPlaces = 10_000;
+
 export function createQueues(redis: RedisClient): Queues {
+  const places = new Map<string, string>();
+
   return {
     async enqueue(pools, job) {
-      const rank = ranks[job.priority] ?? 1;
-      const lane = laneOf(job, rank);
       for (const pool of pools) {
+        const lane = laneOf(pool, job);
+        const token = `${pool} ${job.jobId}`;
         const keys = [lanesKey(pool), clockKey(pool), laneKey(pool, lane.name)];
-        await runScript(redis, enqueueScript, keys, [lane.name, lane.need, rank, job.tenant, job.jobId]);
+        const args = [lane.name, lane.need, lane.rank, job.tenant, job.jobId, places.get(token) ?? ""];
+        await runScript(redis, enqueueScript, keys, args);
+        places.delete(token);
       }
     },
     async pop(pool, { count, labels, topic }) {
       const args = [count, JSON.stringify(labels), topic ?? ""];
-      return (await runScript(redis, popScript, [lanesKey(pool), clockKey(pool)], args)) as string[];
+      const flat = (await runScript(redis, popScript, [lanesKey(pool), clockKey(pool)], args)) as string[];
+      const ids = flat.filter((_, index) => index % 2 === 0);
+      for (const [index, id] of ids.entries()) places.set(`${pool} ${id}`, flat[index * 2 + 1] ?? "");
+      for (const oldest of places.keys()) {
+        if (places.size <= maxPlaces) break;
+        places.delete(oldest);
+      }
+      return ids;
     },
     async lanes(pool) {
       return (await redis.hvals(lanesKey(pool))).map((need) => JSON.parse(need) as Lane);
     },
     async remove(pools, job) {
-      const lane = laneOf(job, ranks[job.priority] ?? 1);
-      await Promise.all(pools.map((pool) => redis.zrem(laneKey(pool, lane.name), job.jobId)));
+      await Promise.all(pools.map((pool) => redis.zrem(laneKey(pool, laneOf(pool, job).name), job.jobId)));
     },
   };
 }
 
-/** One lane for each combination of priority, topic and placement labels. */
-function laneOf({ topic, labels }: ParkedJob, rank: number): { name: string; need: string } {
-  const sorted = Object.fromEntries(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)));
-  const need = JSON.stringify({ topic, labels: sorted });
-  return { name: `${rank}:${createHash("sha1").update(need).digest("hex").slice(0, 16)}`, need };
+/** One lane for each combination of priority, topic and placement labels. Who waits for a slot needs no worker yet. */
+function laneOf(pool: string, { topic, labels, priority }: ParkedJob): { name: string; need: string; rank: number } {
+  const rank = ranks[priority] ?? 1;
+  const wanted = isTenantQueue(pool) ? [] : Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1));
+  const need = JSON.stringify({ topic, labels: Object.fromEntries(wanted) });
+  return { name: `${rank}:${createHash("sha1").update(need).digest("hex").slice(0, 16)}`, need, rank };
 }
 
 const lanesKey = (pool: string) => `{q:${pool}}:lanes`;

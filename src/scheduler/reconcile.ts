@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { publishDeadLetter } from "../dlq/index.ts";
 import { isTerminal, type JobRecord, type JobStateName, publishTransition, shardKeys } from "../jobs/index.ts";
 import { createLease, type Lease, type RedisClient } from "../redis/index.ts";
@@ -36,8 +37,7 @@ export function startReconciler(
     scheduledFromUs: "0",
   }));
   const leaseMs = Math.max(intervalMs * 5, 5_000);
-  let isClosed = false;
-  let running: Promise<void> = Promise.resolve();
+  const closing = new AbortController();
 
   async function sweepShard(state: { shard: number; lease: Lease; scheduledFromUs: string }): Promise<void> {
     if (!(await state.lease.hold(leaseMs))) return;
@@ -86,8 +86,10 @@ export function startReconciler(
   async function loseWorker(record: JobRecord): Promise<void> {
     const { id, worker, attempt } = record;
     log.warn({ job_id: id, worker, attempt }, "lease ran out, the job goes back");
-    ports.metrics.retried.add(1, { reason: "lease_expired" });
+    ports.metrics.retried.add("lease_expired");
     ports.fleet.ended(id);
+    const member = ports.fleet.get(worker);
+    if (member) member.isSuspect = true; // the next attempt would be wasted on it
     await placeRecord(dispatcher, record, { states: withWorker, attempt, waitBecause: "worker_lost" });
   }
 
@@ -100,7 +102,7 @@ export function startReconciler(
       await publishDeadLetter(ports.bus, { jobId, traceId, status: state, errorCode, errorMessage });
     }
     if (record.slot) await slots.giveBack(record.slot, jobId);
-    await store.published(jobId);
+    store.published(jobId);
   }
 
   async function putBack(record: JobRecord): Promise<void> {
@@ -114,7 +116,6 @@ export function startReconciler(
       const record = await reader.get(jobId);
       if (record && withWorker.includes(record.state)) continue;
       await slots.giveBack(tenant, jobId);
-      drain.tenantHasSlot(tenant);
     }
   }
 
@@ -125,16 +126,16 @@ export function startReconciler(
   }
 
   const loop = async () => {
-    while (!isClosed) {
+    while (!closing.signal.aborted) {
       await tick().catch((error) => log.warn({ err: error }, "sweep failed, will be tried again"));
-      await new Promise((resolve) => setTimeout(resolve, intervalMs));
+      await sleep(intervalMs, undefined, { signal: closing.signal }).catch(() => undefined);
     }
   };
-  running = loop();
+  const running = loop();
   return {
     tick,
     close: async () => {
-      isClosed = true;
+      closing.abort();
       await running;
       await Promise.all(shards.map(({ lease }) => lease.free().catch(() => undefined)));
     },

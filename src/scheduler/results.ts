@@ -26,7 +26,7 @@ export interface Results {
 }
 
 /** Called when a job has left its worker. */
-export type OnFreed = (job: { worker: string; pool: string; tenant: string; slot: string }) => void;
+export type OnFreed = (workerId: string) => void;
 
 export function createResults(ports: SchedulerPorts, dispatcher: Dispatcher, onFreed: OnFreed): Results {
   const { bus, store, metrics, log } = ports;
@@ -52,6 +52,11 @@ export function createResults(ports: SchedulerPorts, dispatcher: Dispatcher, onF
     const { jobId, status, workerId } = result;
     const to = terminalByStatus[status];
     if (!to) return stillRunning(result, attempt);
+    if (!workerId && (await isWithLeasedWorker(jobId))) {
+      metrics.resultsRefused.add("worker");
+      log.info({ job_id: jobId }, "result without worker_id changed nothing");
+      return;
+    }
     const isGood = to === "SUCCEEDED";
     const commit: FinishCommit = {
       jobId,
@@ -67,13 +72,18 @@ export function createResults(ports: SchedulerPorts, dispatcher: Dispatcher, onF
     };
     const reply = await store.finish(commit);
     if (reply.kind === "refused") {
-      metrics.resultsRefused.add(1, { reason: reply.why });
+      metrics.resultsRefused.add(reply.why);
       const seen = { job_id: jobId, worker: workerId, why: reply.why, state: reply.state, attempt: reply.attempt };
       log.info(seen, "result changed nothing");
       return;
     }
     await announceEnd(ports, commit, reply);
-    onFreed({ ...reply, worker: reply.worker || workerId });
+    onFreed(reply.worker || workerId);
+  }
+
+  /** Whose worker is recorded: such a worker always gives its id. */
+  async function isWithLeasedWorker(jobId: string): Promise<boolean> {
+    return Boolean((await ports.reader.get(jobId))?.worker);
   }
 
   /** A result with a status that is no end is a sign of life. */
@@ -90,17 +100,13 @@ export function createResults(ports: SchedulerPorts, dispatcher: Dispatcher, onF
     const record = await ports.reader.get(jobId);
     const isWithWorker = record?.worker === workerId && (attempt === undefined || record.attempt === attempt);
     if (!record || !isWithWorker) {
-      metrics.resultsRefused.add(1, { reason: record ? "attempt" : "missing" });
+      metrics.resultsRefused.add(record ? "attempt" : "missing");
       return;
     }
-    metrics.retried.add(1, { reason: isUnstarted ? "handed_back_unstarted" : "handed_back_started" });
+    metrics.retried.add(isUnstarted ? "handed_back_unstarted" : "handed_back_started");
     ports.fleet.ended(jobId);
-    const expected = { states: withWorker, attempt: record.attempt };
-    await placeRecord(
-      dispatcher,
-      record,
-      isUnstarted ? { ...expected, isRefund: true } : { ...expected, waitBecause: "handed_back" },
-    );
+    const back = { states: withWorker, attempt: record.attempt, waitBecause: "handed_back" };
+    await placeRecord(dispatcher, record, isUnstarted ? { ...back, isRefund: true } : back);
   }
 
   return { handle };

@@ -80,10 +80,10 @@ export async function startScheduler(options: SchedulerOptions): Promise<Schedul
   for (const worker of registry.live()) ports.fleet.heard(worker);
   registry.onHeartbeat((worker) => drain.workerHasRoom(ports.fleet.heard(worker)));
   registry.onExpired((workerId) => ports.fleet.lost(workerId));
-  const results = createResults(ports, dispatcher, ({ worker, slot }) => {
-    const member = ports.fleet.get(worker);
+  ports.slots.onFreed(drain.tenantHasSlot);
+  const results = createResults(ports, dispatcher, (workerId) => {
+    const member = ports.fleet.get(workerId);
     if (member) drain.workerHasRoom(member);
-    if (slot) drain.tenantHasSlot(slot);
   });
 
   const inFlight = new Set<Promise<void>>();
@@ -104,7 +104,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Schedul
   }
 
   async function bury(message: JsMsg, reason: string): Promise<void> {
-    ports.metrics.packetsRefused.add(1, { subject: message.subject });
+    ports.metrics.packetsRefused.add(message.subject);
     log.warn({ subject: message.subject, reason }, "packet refused, kept with the dead letters");
     await options.deadLetters.buryPoison({ subject: message.subject, bytes: message.data, reason });
   }
@@ -138,6 +138,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Schedul
       await ends.stop();
       await Promise.allSettled(inFlight);
       await reconciler.close();
+      await dispatcher.idle(); // each worker that was asked has answered, or its time to answer is over
       for (const loop of loops) loop.close();
       ports.handshakes.close();
       pools.close();

@@ -8,11 +8,16 @@ export interface Slots {
   /** False when all `limit` slots are taken by other jobs. */
   take(tenant: string, jobId: string, limit: number): Promise<boolean>;
   giveBack(tenant: string, jobId: string): Promise<void>;
+  /** Called after a slot of the tenant was given back here. */
+  onFreed(listener: (tenant: string) => void): void;
+  /** Every tenant that has ever had a limit. */
+  tenants(): Promise<string[]>;
   /** Slots taken longer than `olderThanMs` ago, oldest first, at most 100 for each tenant. */
   held(olderThanMs: number): Promise<{ tenant: string; jobId: string }[]>;
 }
 
 export function createSlots(redis: RedisClient): Slots {
+  const listeners: ((tenant: string) => void)[] = [];
   return {
     async take(tenant, jobId, limit) {
       await redis.sadd(tenantsKey, tenant);
@@ -20,7 +25,10 @@ export function createSlots(redis: RedisClient): Slots {
     },
     async giveBack(tenant, jobId) {
       await runScript(redis, slotScript, [slotsKey(tenant)], [jobId, 0]);
+      for (const listener of listeners) listener(tenant);
     },
+    onFreed: (listener) => void listeners.push(listener),
+    tenants: () => redis.smembers(tenantsKey),
     async held(olderThanMs) {
       const held: { tenant: string; jobId: string }[] = [];
       for (const tenant of await redis.smembers(tenantsKey)) {
@@ -33,8 +41,3 @@ export function createSlots(redis: RedisClient): Slots {
 }
 
 const slotsKey = (tenant: string) => `slots:{${tenant}}`;
-
-/** The queue in which jobs wait for a slot of their tenant. No pool can have this name. */
-export function tenantQueue(tenant: string): string {
-  return `@tenant/${tenant}`;
-}

@@ -8,6 +8,7 @@ import {
   createJobReader,
   createJobStore,
   createPayloads,
+  flushTransitions,
   type JobReader,
   type JobStore,
   type Payloads,
@@ -46,19 +47,22 @@ export async function openShared(settings: Settings, name: string, log: Logger):
     const { shards, jobTtlMs: keepMs, dataTtlMs: payloadTtlMs } = settings.store;
     const replayAfterMs = settings.scheduler.pendingReplayAfterMs;
     const registry = openWorkerRegistry(bus, { ttlMs: settings.scheduler.workerTtlMs });
+    const store = createJobStore(redis, { shards, keepMs, payloadTtlMs, replayAfterMs });
     return {
       settings,
       log,
       redis,
       bus,
-      store: createJobStore(redis, { shards, keepMs, payloadTtlMs, replayAfterMs }),
+      store,
       reader: createJobReader(redis, shards),
       payloads: createPayloads(redis, payloadTtlMs),
       deadLetters: createDeadLetterStore(redis, { shards, keepMs }),
       registry,
       close: async () => {
         registry.close();
+        flushTransitions(bus);
         await bus.close();
+        await store.flush().catch((error) => log.warn({ err: error }, "timers of ended jobs not removed"));
         await redis.quit().catch(() => redis.disconnect());
       },
     };

@@ -108,7 +108,7 @@ export function createStreamHub({ bus, reader, log, limits }: StreamHubOptions):
   function wakeSoon(subscriber: Subscriber): void {
     if (toWake.size === 0) {
       if (performance.now() - wokenAtMs < coalesceMs) setTimeout(wakeAll, coalesceMs);
-      else setImmediate(wakeAll);
+      else process.nextTick(wakeAll);
     }
     toWake.add(subscriber);
   }

@@ -1,3 +1,4 @@
 export type { AnswerProbe, ProbeAnswer } from "./http-server.ts";
 export { createLogger, type LoggerOptions } from "./logger.ts";
+export { createTally, type Tally } from "./tally.ts";
 export { openTelemetry, type Telemetry, type TelemetryOptions } from "./telemetry.ts";

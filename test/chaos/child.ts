@@ -33,6 +33,8 @@ export interface Child {
   thaw(): void;
   /** Resident memory, megabytes; 0 when it has ended. */
   rssMb(): number;
+  /** The end of its log. */
+  log(): string;
 }
 
 const stopWithinMs = 40_000;
@@ -81,6 +83,7 @@ export async function startChild({ name, args, env, dir, onCrash }: ChildOptions
     freeze: () => void child.kill("SIGSTOP"),
     thaw: () => void child.kill("SIGCONT"),
     rssMb: () => readRssMb(child.pid ?? 0),
+    log: () => tail(logFile),
   };
 }
 

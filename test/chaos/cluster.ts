@@ -91,8 +91,8 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   async function untilReady(timeoutMs: number): Promise<void> {
     const missing = () => findUnready(members, gatewayUrls[0] ?? "", apiKey);
     const giveUpAt = Date.now() + timeoutMs;
-    for (let names = await missing(); names.length > 0; names = await missing()) {
-      if (Date.now() > giveUpAt) throw new Error(`not ready after ${timeoutMs} ms: ${names.join(", ")}`);
+    for (let problems = await missing(); problems.length > 0; problems = await missing()) {
+      if (Date.now() > giveUpAt) throw new Error(`not ready after ${timeoutMs} ms: ${problems.join("\n")}`);
       await sleep(100);
     }
   }
@@ -114,16 +114,18 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   return { servers, gatewayUrls, apiKey, members, executionLog, crashes, untilReady, stop };
 }
 
+/** What each member lacks that is not well. */
 async function findUnready(members: readonly Member[], gateway: string, apiKey: string): Promise<string[]> {
   const client = createClient({ gateway, apiKey, protocol: "connect" });
   try {
-    const [known, ready] = await Promise.all([
-      client.workers.listWorkers({}, { timeoutMs: 2_000 }).catch(() => ({ workers: [] })),
-      Promise.all(members.map((member) => member.isReady())),
-    ]);
-    const ids = new Set(known.workers.map(({ workerId }) => workerId));
-    const isMissing = ({ kind, name }: Member, index: number) => !ready[index] || (kind === "worker" && !ids.has(name));
-    return members.filter(isMissing).map(({ name }) => name);
+    const { workers } = await client.workers.listWorkers({}, { timeoutMs: 2_000 }).catch(() => ({ workers: [] }));
+    const known = new Set(workers.map(({ workerId }) => workerId));
+    const found = members.map(async (member) => {
+      const { kind, name, child } = member;
+      const problem = kind === "worker" && !known.has(name) ? "not listed as a worker" : await member.problem();
+      return problem === undefined ? [] : [`${name}: ${problem}; the end of its log:\n${child()?.log()}`];
+    });
+    return (await Promise.all(found)).flat();
   } finally {
     client.close();
   }

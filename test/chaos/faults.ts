@@ -65,7 +65,7 @@ async function startAgain(member: Member): Promise<void> {
   await member.start();
   const giveUpAt = Date.now() + readyWithinMs;
   do await sleep(1_500);
-  while (!(await member.isReady()) && Date.now() < giveUpAt);
+  while ((await member.problem()) && Date.now() < giveUpAt);
 }
 
 function freeze(...kinds: Kind[]): Fault["apply"] {

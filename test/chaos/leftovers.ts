@@ -3,13 +3,11 @@ import { pools } from "./kinds.ts";
 
 const shards = 16;
 
-/** What must be empty in Redis once every job has ended: leases, deadlines, things owed, slots, queues. */
+/** What must be empty in Redis once every job has ended: timers, slots, queues. */
 export async function findLeftovers(bus: BusProbe): Promise<string[]> {
-  const sets = Array.from({ length: shards }, (_, shard) => `{j${String(shard).padStart(2, "0")}}:`).flatMap(
-    (prefix) => [`${prefix}leases`, `${prefix}deadlines`, `${prefix}outbox`],
-  );
+  const timers = Array.from({ length: shards }, (_, shard) => `{j${String(shard).padStart(2, "0")}}:timers`);
   const found = await Promise.all([
-    ...[...sets, "slots:{default}"].map(async (key) => ({ key, size: Number(await bus.redis(["ZCARD", key])) })),
+    ...[...timers, "slots:{default}"].map(async (key) => ({ key, size: Number(await bus.redis(["ZCARD", key])) })),
     ...Object.values(pools).map(async (pool) => {
       const key = `{q:${pool}}:lanes`;
       return { key, size: Number(await bus.redis(["HLEN", key])) };

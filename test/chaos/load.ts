@@ -150,4 +150,4 @@ export function startLoad(options: LoadOptions): Load {
 }
 
 /** What a client sees of an outage. Everything else is an answer. */
-const outageCodes: Code[] = [Code.Unavailable, Code.DeadlineExceeded];
+const outageCodes: Code[] = [Code.Unavailable, Code.DeadlineExceeded, Code.Canceled, Code.Aborted];

@@ -17,8 +17,8 @@ export interface Member {
   child(): Child | undefined;
   /** Puts a process there; the one before must have ended. */
   start(): Promise<void>;
-  /** True for a running service that says so, and for every worker. */
-  isReady(): Promise<boolean>;
+  /** Undefined for a running service that says that it is well, and for every worker; else what is wrong. */
+  problem(): Promise<string | undefined>;
   /** Claims the place for one fault at a time. False when another one has it. */
   claim(): boolean;
   release(): void;
@@ -36,12 +36,14 @@ export function createMember(options: MemberOptions): Member {
     async start() {
       child = await startChild(options);
     },
-    async isReady() {
-      if (readyUrl === undefined) return true;
-      return fetch(readyUrl, { signal: AbortSignal.timeout(2_000) }).then(
-        ({ ok }) => ok,
-        () => false,
-      );
+    async problem() {
+      if (readyUrl === undefined) return undefined;
+      try {
+        const answer = await fetch(readyUrl, { signal: AbortSignal.timeout(2_000) });
+        return answer.ok ? undefined : await answer.text();
+      } catch (error) {
+        return String(error);
+      }
     },
     claim() {
       if (isClaimed) return false;

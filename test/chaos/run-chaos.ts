@@ -115,12 +115,15 @@ async function settle(
 ): Promise<string[]> {
   log("settling");
   const giveUpAt = Date.now() + settleWithinMs;
-  await cluster.untilReady(settleWithinMs);
+  const late = await cluster.untilReady(settleWithinMs).then(
+    () => [],
+    (error: Error) => [error.message],
+  );
   for (;;) {
     const unended = await findUnended(client).catch((error) => [String(error)]);
     const leftovers = unended.length > 0 ? [] : await findLeftovers(bus);
-    if (unended.length === 0 && leftovers.length === 0) return [];
-    if (Date.now() > giveUpAt) return [...unended.map((id) => `job ${id} did not end in time`), ...leftovers];
+    if (unended.length === 0 && leftovers.length === 0) return late;
+    if (Date.now() > giveUpAt) return [...late, ...unended.map((id) => `job ${id} did not end in time`), ...leftovers];
     await sleep(200);
   }
 }

@@ -11,8 +11,12 @@ let platform: Platform;
 beforeAll(async () => {
   servers = await startServers();
   platform = await startPlatform(servers, {
-    topics: { "job.plain": ["plain"], "job.often": ["often"] },
-    timeouts: { "job.plain": { timeout_seconds: 1 }, "job.often": { max_retries: 1 } },
+    topics: { "job.plain": ["plain"], "job.often": ["often"], "job.sleepy": ["sleepy"] },
+    timeouts: {
+      "job.plain": { timeout_seconds: 1 },
+      "job.often": { max_retries: 1 },
+      "job.sleepy": { max_retries: 1 },
+    },
   });
 });
 afterAll(async () => {
@@ -177,8 +181,8 @@ describe("results that change nothing", () => {
   it("of another worker than the one that has the job, or of nobody", async () => {
     const { worker, jobId, job } = await running();
 
-    await worker.report(job, { workerId: "somebody-else" });
-    await worker.report(job, { workerId: "" });
+    await worker.report(job, { workerId: "somebody-else" }, { "Nats-Msg-Id": "forged-1" });
+    await worker.report(job, { workerId: "" }, { "Nats-Msg-Id": "forged-2", "Cordum-Attempt": "" });
     await settled();
 
     expect(["DISPATCHED", "RUNNING"]).toContain((await platform.get(jobId)).state);
@@ -241,15 +245,12 @@ describe("a leased worker that falls silent", () => {
   });
 
   it("ends its job FAILED when it falls silent once too often", async () => {
-    const worker = await platform.worker({ pool: "often", isLeased: true, id: "sleepy", run: () => undefined });
-    const naps = setInterval(() => worker.heartbeat({ activeJobs: 0, workerId: "sleepy" }), 100);
-    const jobId = await platform.submit({ topic: "job.often", labels: { preferred_worker_id: "sleepy" } });
+    const worker = await platform.worker({ pool: "sleepy", isLeased: true, run: () => undefined });
+    const jobId = await platform.submit({ topic: "job.sleepy" });
     await taken(worker, jobId, 1);
-    clearInterval(naps);
     worker.freeze();
     await platform.reaches(jobId, "SCHEDULED");
     worker.thaw();
-    await worker.heartbeat();
     await taken(worker, jobId, 2);
     worker.freeze();
 

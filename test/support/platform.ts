@@ -5,11 +5,12 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { Client } from "@connectrpc/connect";
 import { JobRequestSchema } from "@cordum/proto/cordum/agent/v1/job_pb.js";
 import { SubmitJobRequestSchema } from "@cordum/proto/cordum/v1/api_pb.js";
+import { DlqService } from "@cordum/proto/cordum/v1/dlq_pb.js";
 import { JobService } from "@cordum/proto/cordum/v1/job_pb.js";
 import { headers as createHeaders } from "@nats-io/transport-node";
 import { type Logger, pino } from "pino";
 import { type Bus, openBus, type PacketSigner } from "../../src/bus/index.ts";
-import { createDeadLetterStore, type DeadLetter, type DeadLetterStore } from "../../src/dlq/index.ts";
+import { createDeadLetterStore, createDlqService, type DeadLetter, type DeadLetterStore } from "../../src/dlq/index.ts";
 import {
   createJobReader,
   createJobService,
@@ -82,7 +83,10 @@ export interface Platform {
   outage: Error | undefined;
   /** How often policy was asked. */
   readonly checks: number;
+  /** Paths of the configuration that the schedulers watch. */
+  readonly files: { pools: string; timeouts: string; policy: string };
   api(caller?: Partial<Caller>): Client<typeof JobService>;
+  dlq(caller?: Partial<Caller>): Client<typeof DlqService>;
   /** A topic and its pool that no other test uses. */
   fresh(): { topic: string; pool: string };
   /** Submits through the gateway's code. */
@@ -159,6 +163,7 @@ export async function startPlatform(servers: TestServers, options: PlatformOptio
     });
     let closing: Promise<void> | undefined;
     const disconnect = async () => {
+      replicas.splice(replicas.indexOf(replica), 1);
       registry.close();
       await bus.connection.close();
       own.disconnect();
@@ -194,6 +199,11 @@ export async function startPlatform(servers: TestServers, options: PlatformOptio
     outage: undefined as Error | undefined,
     get checks() {
       return checks;
+    },
+    files,
+    dlq: (caller = {}) => {
+      const service = createDlqService({ store: deadLetters, jobs, reader, payloads, defaultTenant: "default" });
+      return clientAs(DlqService, service, callerOf(caller));
     },
     api: (caller = {}) => clientAs(JobService, createJobService({ jobs, reader, payloads }), callerOf(caller)),
     fresh() {
@@ -256,7 +266,7 @@ export async function startPlatform(servers: TestServers, options: PlatformOptio
     addScheduler,
     async close() {
       await Promise.all(workers.map((worker) => worker.stop()));
-      await Promise.all(replicas.map((replica) => replica.close()));
+      await Promise.all([...replicas].map((replica) => replica.close()));
       await bus.close();
       await kernel.close();
       redis.disconnect();

@@ -15,7 +15,8 @@ end
 
 local function finish(key, id, expected, expected_attempt, worker, to, result_ptr, code, message, execution_ms, artifacts,
                       decision, hash, dead_letter, keep_ms)
-  local v = redis.call("HMGET", key, "state", "attempt", "tenant", "topic", "trace", "worker", "pool", "slot", "decided")
+  local v = redis.call("HMGET", key, "state", "attempt", "tenant", "topic", "trace", "worker", "pool", "slot", "decided",
+    "lease")
   local state, attempt = v[1], tonumber(v[2] or 0)
   local refused = refusal(state, attempt, expected, expected_attempt, to)
   if refused then return refused end
@@ -33,7 +34,8 @@ local function finish(key, id, expected, expected_attempt, worker, to, result_pt
   end
   if artifacts ~= "" then redis.call("HSET", key, "artifacts", artifacts) end
   reindex(key, id, state, to)
-  set_timer(key, id, now_ms + publish_within_ms)
+  -- The lease's timer does for a job that ended well: only listeners are owed anything, and they look by themselves.
+  if to ~= "SUCCEEDED" or not v[10] or v[10] == "" then set_timer(key, id, now_ms + publish_within_ms) end
   redis.call("PEXPIRE", key, keep_ms)
   if dead_letter == "1" then bury(key, id, v, to, code, message, keep_ms) end
   return describe(v, id)

@@ -1,0 +1,174 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { FakeWorker } from "../support/fake-worker.ts";
+import { type Platform, type Replica, startPlatform } from "../support/platform.ts";
+import { startServers, type TestServers } from "../support/servers.ts";
+import { until } from "../support/until.ts";
+
+let servers: TestServers;
+let platform: Platform;
+let others: Replica[];
+
+const limit = (name: string, budgets: object) => ({
+  id: name,
+  match: { topics: [`job.${name}`] },
+  decision: "allow_with_constraints",
+  constraints: { budgets },
+});
+
+beforeAll(async () => {
+  servers = await startServers();
+  platform = await startPlatform(servers, {
+    topics: { "job.one": ["limited"], "job.three": ["limited"], "job.brief": ["limited"] },
+    timeouts: { "job.brief": { timeout_seconds: 1 } },
+    rules: [
+      limit("one", { max_concurrent_jobs: 1 }),
+      limit("three", { max_concurrent_jobs: 3 }),
+      limit("brief", { max_concurrent_jobs: 1 }),
+    ],
+  });
+  others = [await platform.addScheduler(), await platform.addScheduler()];
+});
+afterAll(async () => {
+  await Promise.all(others.map((other) => other.close()));
+  await platform.close();
+  await servers.stop();
+});
+
+/** A worker that holds what it takes until it is told to report. */
+async function holder(over: { maxParallelJobs?: number; labels?: Record<string, string> } = {}) {
+  const worker = await platform.worker({ pool: "limited", isLeased: true, run: () => undefined, ...over });
+  return { worker, release: (index = 0) => release(worker, index) };
+}
+
+async function release(worker: FakeWorker, index: number): Promise<void> {
+  const job = worker.executed[index];
+  if (!job) throw new Error(`the worker has no job ${index}`);
+  await worker.report(job);
+}
+
+const active = async (ids: string[]) => {
+  const records = await Promise.all(ids.map((id) => platform.get(id)));
+  return records.filter(({ state }) => state === "DISPATCHED" || state === "RUNNING").map(({ id }) => id);
+};
+
+describe("max_concurrent_jobs", () => {
+  it("is never exceeded by three schedulers, and every job of the tenant runs in the end", async () => {
+    let now = 0;
+    let most = 0;
+    const run = async () => {
+      most = Math.max(most, ++now);
+      await sleep(15);
+      now--;
+      return {};
+    };
+    const worker = await platform.worker({ pool: "limited", isLeased: true, maxParallelJobs: 50, run });
+
+    const submits = Array.from({ length: 40 }, () => platform.put({ topic: "job.three", tenantId: "t-many" }));
+    const ids = await Promise.all(submits);
+    for (const id of ids) await platform.reaches(id, "SUCCEEDED", 15_000);
+
+    expect(most).toBe(3);
+    expect(worker.executed).toHaveLength(40);
+    await worker.stop();
+  });
+
+  it("counts each tenant by itself", async () => {
+    const { worker } = await holder();
+
+    const ids = [
+      await platform.submit({ topic: "job.one" }, "t-a"),
+      await platform.submit({ topic: "job.one" }, "t-a"),
+      await platform.submit({ topic: "job.one" }, "t-b"),
+    ];
+
+    await until("two jobs at work", async () => (await active(ids)).length === 2);
+    const [waiting] = await Promise.all(ids.slice(1, 2).map((id) => platform.reaches(id, "SCHEDULED")));
+    expect(waiting?.waiting).toBe("tenant_limit");
+    await release(worker, 0);
+    await release(worker, 1);
+    await until("the third", () => worker.executed.length === 3);
+    await release(worker, 2);
+    await worker.stop();
+  });
+
+  it("14: a cancelled job frees its slot at once, whether it runs or waits", async () => {
+    const { worker } = await holder();
+    const running = await platform.submit({ topic: "job.one" }, "t-cancel");
+    await platform.reaches(running, "RUNNING");
+    const waiting = await platform.submit({ topic: "job.one" }, "t-cancel");
+    const next = await platform.submit({ topic: "job.one" }, "t-cancel");
+    await platform.reaches(waiting, "SCHEDULED");
+    await platform.reaches(next, "SCHEDULED");
+
+    await platform.jobs.cancel(waiting, { reason: "", requestedBy: "ada" });
+    await platform.jobs.cancel(running, { reason: "", requestedBy: "ada" });
+
+    await platform.reaches(next, ["DISPATCHED", "RUNNING"], 2_000);
+    expect(worker.executed.map(({ request }) => request.jobId)).toEqual([running, next]);
+    await release(worker, 1);
+    await worker.stop();
+  });
+
+  it("a job that times out frees its slot at once", async () => {
+    const { worker } = await holder();
+    const first = await platform.submit({ topic: "job.brief" }, "t-brief");
+    await platform.reaches(first, "RUNNING");
+    const second = await platform.submit({ topic: "job.brief" }, "t-brief");
+    await platform.reaches(first, "TIMEOUT");
+
+    await platform.reaches(second, ["DISPATCHED", "RUNNING"], 1_000);
+    await release(worker, 1);
+    await worker.stop();
+  });
+
+  it("a submit that comes twice does not free the slot of the job that runs", async () => {
+    const { worker } = await holder();
+    const request = { jobId: "twice-limited", topic: "job.one", tenantId: "t-twice" };
+    await platform.put(request);
+    await platform.reaches("twice-limited", "RUNNING");
+
+    await platform.put(request);
+    const second = await platform.submit({ topic: "job.one" }, "t-twice");
+    await platform.reaches(second, "SCHEDULED");
+    await sleep(300);
+
+    expect((await platform.get(second)).state).toBe("SCHEDULED");
+    await release(worker, 0);
+    await platform.reaches(second, ["DISPATCHED", "RUNNING"]);
+    await release(worker, 1);
+    await worker.stop();
+  });
+
+  it("a job that waits for a slot and has placement labels starts when the slot is free", async () => {
+    const { worker } = await holder({ labels: { region: "eu" } });
+    const labels = { region: "eu" };
+    const first = await platform.submit({ topic: "job.one", labels }, "t-labels");
+    await platform.reaches(first, "RUNNING");
+    const second = await platform.submit({ topic: "job.one", labels }, "t-labels");
+    await platform.reaches(second, "SCHEDULED");
+
+    await release(worker, 0);
+
+    await platform.reaches(second, ["DISPATCHED", "RUNNING"], 2_000);
+    await release(worker, 1);
+    await worker.stop();
+  });
+
+  it("a job whose worker falls silent gives its slot up and takes it again for the next attempt", async () => {
+    const { worker } = await holder();
+    const jobId = await platform.submit({ topic: "job.one" }, "t-lost");
+    await platform.reaches(jobId, "RUNNING");
+    worker.freeze();
+    const { worker: other } = await holder();
+    await until("the next attempt", () => other.executed.length === 1);
+
+    const second = await platform.submit({ topic: "job.one" }, "t-lost");
+    expect((await platform.reaches(second, "SCHEDULED")).waiting).toBe("tenant_limit");
+
+    await release(other, 0);
+    await platform.reaches(second, ["DISPATCHED", "RUNNING"], 2_000);
+    await until("the second job", () => other.executed.length === 2);
+    await release(other, 1);
+  });
+});
