@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=64
 import { parseArgs } from "node:util";
 import { build, runServices, type ServiceName, serviceNames, startDev } from "./services/index.ts";
 import { loadSettings, type Settings } from "./settings.ts";

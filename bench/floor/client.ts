@@ -25,7 +25,8 @@ async function submitOne(done: () => void): Promise<void> {
   const jobId = randomUUID();
   const payload = toPayload(jobId);
   waiting.set(jobId, done);
-  await redis.evalsha(createJob, 2, keys.job(jobId), keys.recent, jobId, payload, Date.now() * 1000);
+  const written = [keys.job(jobId), keys.events(jobId), keys.state("PENDING"), keys.recent, keys.tenant, keys.topic];
+  await redis.evalsha(createJob, written.length, ...written, jobId, payload, Date.now() * 1000);
   await js.publish(subjects.submit, payload);
 }
 

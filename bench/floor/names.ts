@@ -12,7 +12,13 @@ export const streams = { submit: "FLOOR_SUBMIT", result: "FLOOR_RESULT" };
 
 export const keys = {
   job: (jobId: string) => `{j00}:job:${jobId}`,
+  events: (jobId: string) => `{j00}:job:${jobId}:events`,
+  state: (state: string) => `{j00}:idx:state:${state}`,
   recent: "{j00}:idx:recent",
+  tenant: "{j00}:idx:tenant:default",
+  topic: "{j00}:idx:topic:job.bench",
+  leases: "{j00}:leases",
+  deadlines: "{j00}:deadlines",
   input: "ctx:floor",
   output: (jobId: string) => `res:${jobId}`,
 };

@@ -7,22 +7,24 @@ import { jobIdOf } from "./payload.ts";
 
 const [natsUrl = "", redisUrl = ""] = roleArguments(2);
 const { nats, redis, close } = await openConnections(natsUrl, redisUrl);
-const changeState = await loadScript(redis, "change-state");
-
-async function move(jobId: string, from: string, to: string): Promise<void> {
-  const moved = await redis.evalsha(changeState, 1, keys.job(jobId), from, to, "w1", Date.now() * 1000);
-  if (moved !== 1) throw new Error(`job ${jobId} was not ${from}`);
-}
+const dispatchJob = await loadScript(redis, "dispatch-job");
+const finishJob = await loadScript(redis, "finish-job");
+const decision = Buffer.alloc(60, "d");
 
 async function dispatch(message: JsMsg): Promise<void> {
-  await move(jobIdOf(message.data), "PENDING", "DISPATCHED");
+  const jobId = jobIdOf(message.data);
+  const indexes = [keys.state("PENDING"), keys.state("DISPATCHED"), keys.leases, keys.deadlines];
+  const written = [keys.job(jobId), keys.events(jobId), ...indexes];
+  await redis.evalsha(dispatchJob, written.length, ...written, jobId, "w1", Date.now() * 1000, decision);
   await nats.request(subjects.worker, message.data, { timeout: 5_000 });
   message.ack();
 }
 
 async function finish(message: JsMsg): Promise<void> {
   const jobId = jobIdOf(message.data);
-  await move(jobId, "DISPATCHED", "SUCCEEDED");
+  const indexes = [keys.state("DISPATCHED"), keys.state("SUCCEEDED"), keys.leases, keys.deadlines];
+  const written = [keys.job(jobId), keys.events(jobId), ...indexes];
+  await redis.evalsha(finishJob, written.length, ...written, jobId, `redis://${keys.output(jobId)}`, Date.now() * 1000);
   nats.publish(subjects.event(jobId), message.data);
   message.ack();
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type BenchProcess, startProcess, startRole } from "../processes.ts";
+import { type BenchProcess, nodeFlags, startProcess, startRole } from "../processes.ts";
 import { type BenchServers, freePort } from "../servers.ts";
 import { type RunningSystem, type StartSystem, whenReady } from "../system.ts";
 import { benchTopic, writeConfig } from "./files.ts";
@@ -46,7 +46,7 @@ async function startJobs(servers: BenchServers, settings: Record<string, string>
 }
 
 function serve(service: string, { dir }: BenchServers, env: Record<string, string>): BenchProcess {
-  const args = ["--conditions=cordum-source", "src/main.ts", "serve", "--services", service];
+  const args = [...nodeFlags, "src/main.ts", "serve", "--services", service];
   return startProcess({ name: service, command: process.execPath, args, dir, env });
 }
 

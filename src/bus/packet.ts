@@ -71,9 +71,11 @@ export interface PacketParts {
   createdAtMs: number;
 }
 
+/** Used again and again: `finish` copies the bytes out and keeps the grown buffer. */
+const writer = new BinaryWriter();
+
 /** A `BusPacket` around an encoded payload, fields in ascending order, unsigned. */
 export function encodePacket({ traceId, senderId, kind, payload, createdAtMs }: PacketParts): Uint8Array {
-  const writer = new BinaryWriter();
   if (traceId) writer.tag(1, WireType.LengthDelimited).string(traceId);
   if (senderId) writer.tag(2, WireType.LengthDelimited).string(senderId);
   const seconds = Math.floor(createdAtMs / 1000);

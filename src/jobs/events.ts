@@ -44,7 +44,9 @@ export function publishTransition(bus: Bus, transition: Transition): void {
     process.nextTick(flush, bus); // after the microtasks of this turn
   }
   const writer = byTenant.get(tenant) ?? new BinaryWriter();
-  byTenant.set(tenant, writer.tag(listField, WireType.LengthDelimited).bytes(encode(transition)));
+  byTenant.set(tenant, writer);
+  write(writer.tag(listField, WireType.LengthDelimited).fork(), transition);
+  writer.join();
 }
 
 /** Sends what is gathered; also called before a connection closes. */
@@ -67,8 +69,7 @@ function flush(bus: Bus): void {
 const field = JobTransitionSchema.field;
 
 /** As `toBinary` would, without a message in between: this runs three times for each job. */
-function encode(transition: Transition): Uint8Array {
-  const writer = new BinaryWriter();
+function write(writer: BinaryWriter, transition: Transition): void {
   const text = (number: number, value: string | undefined) => {
     if (value) writer.tag(number, WireType.LengthDelimited).string(value);
   };
@@ -85,7 +86,6 @@ function encode(transition: Transition): Uint8Array {
   text(field.resultPtr.number, transition.resultPtr);
   text(field.errorCode.number, transition.errorCode);
   text(field.errorMessage.number, transition.errorMessage);
-  return writer.finish();
 }
 
 /**

@@ -39,6 +39,10 @@ export interface Dispatcher {
   onParked(listener: (pools: readonly string[]) => void): void;
   /** Resolves when every dispatch so far has been answered and the answer is handled. */
   idle(): Promise<void>;
+  /** Whether nobody listened on a topic when it was last tried, a short while ago. */
+  isDeaf(topic: string): boolean;
+  /** Called when somebody unknown takes the jobs of a topic on which nobody had listened. */
+  onServed(listener: (pool: string, topic: string) => void): void;
   /** Called when a worker has accepted a job. */
   onAccepted(listener: (job: { jobId: string; attempt: number; worker: string; isLeased: boolean }) => void): void;
 }
@@ -53,6 +57,7 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
   const { bus, store, fleet, queues, slots, handshakes, metrics, limits } = ports;
   const parkedListeners: ((pools: readonly string[]) => void)[] = [];
   let openQuestions = 0;
+  let servedListener: ((pool: string, topic: string) => void) | undefined;
   const acceptedListeners: Parameters<Dispatcher["onAccepted"]>[0][] = [];
   /** Topics on whose subject nobody listened, and until when they are not tried. Spares a commit for each such job. */
   const deafTopics = new Map<string, { untilMs: number; forMs: number }>();
@@ -82,9 +87,8 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
     const choice = fleet.choose({ pools, labels, preferredWorker });
     if (choice.kind === "worker") return { member: choice.member, pool: choice.member.info.pool };
     if (choice.kind === "wait") return choice.reason;
-    const isDeaf = (deafTopics.get(job.topic)?.untilMs ?? 0) > performance.now();
     // Labels cannot be checked on a worker that nobody knows.
-    if (isDeaf || Object.keys(labels).length > 0) return "no_workers";
+    if (isDeaf(job.topic) || Object.keys(labels).length > 0) return "no_workers";
     return { member: undefined, pool: pools[0] ?? "" };
   }
 
@@ -182,7 +186,7 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
     const isDelivered = answer === "accepted" || (answer === "silence" && !isLeased);
     if (isDelivered) {
       if (member) fleet.accepted(member, job.jobId);
-      else deafTopics.delete(job.topic);
+      else if (deafTopics.delete(job.topic)) servedListener?.(target.pool, job.topic);
       for (const listener of acceptedListeners) {
         listener({ jobId: job.jobId, attempt, worker: isLeased ? (member?.info.id ?? "") : "", isLeased });
       }
@@ -200,7 +204,12 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
     );
   }
 
+  function isDeaf(topic: string): boolean {
+    return (deafTopics.get(topic)?.untilMs ?? 0) > performance.now();
+  }
+
   function setDeaf(topic: string): void {
+    if (isDeaf(topic)) return; // asked together with the one that told us
     const known = deafTopics.get(topic)?.forMs ?? 0;
     const forMs = Math.min(Math.max(known * 2, shortestDeafMs), longestDeafMs);
     deafTopics.set(topic, { untilMs: performance.now() + forMs, forMs });
@@ -256,6 +265,10 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
     place,
     async idle() {
       while (openQuestions > 0) await sleep(idlePollMs);
+    },
+    isDeaf,
+    onServed(listener) {
+      servedListener = listener;
     },
     onParked: (listener) => void parkedListeners.push(listener),
     onAccepted: (listener) => void acceptedListeners.push(listener),

@@ -7,6 +7,8 @@ import { isTenantQueue, tenantQueue } from "./queue.ts";
 export interface Drain {
   /** Jobs of this pool may be waiting. */
   parked(pools: readonly string[]): void;
+  /** Somebody unknown takes the jobs of a topic: it gets those that wait. */
+  topicServed(pool: string, topic: string): void;
   /** A worker may have room: gives it what waits for it. */
   workerHasRoom(member: Member): void;
   /** A tenant has a slot again: gives it to the first of its jobs that can use it. */
@@ -61,12 +63,17 @@ export function createDrain(ports: SchedulerPorts, dispatcher: Dispatcher): Drai
   /** Nobody known serves the pool: one job of each kind is put to the topic, where somebody unknown may listen. */
   async function probe(pool: string): Promise<void> {
     for (const lane of await queues.lanes(pool)) {
-      if (Object.keys(lane.labels).length > 0) continue;
-      const ids = await queues.pop(pool, { count: 1, labels: {}, topic: lane.topic });
-      for (const record of await reader.getMany(ids)) {
-        await placeRecord(dispatcher, record, { states: ["SCHEDULED"], attempt: record.attempt });
-      }
+      if (Object.keys(lane.labels).length === 0) await putToTopic(pool, lane.topic, 1);
     }
+  }
+
+  async function putToTopic(pool: string, topic: string, count: number): Promise<void> {
+    const ids = await queues.pop(pool, { count, labels: {}, topic });
+    for (const record of await reader.getMany(ids)) {
+      await placeRecord(dispatcher, record, { states: ["SCHEDULED"], attempt: record.attempt });
+    }
+    const isMore = count > 1 && ids.length === count;
+    if (isMore && !dispatcher.isDeaf(topic)) await putToTopic(pool, topic, count);
   }
 
   async function freeTenant(tenant: string): Promise<void> {
@@ -89,6 +96,9 @@ export function createDrain(ports: SchedulerPorts, dispatcher: Dispatcher): Drai
         waiting.add(pool);
         drainPool(pool);
       }
+    },
+    topicServed(pool, topic) {
+      putToTopic(pool, topic, maxPop).catch((error) => log.warn({ err: error, pool }, "topic not served yet"));
     },
     workerHasRoom: (member) => drainPool(member.info.pool),
     tenantHasSlot(tenant) {

@@ -77,6 +77,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Schedul
   const drain = createDrain(ports, dispatcher);
   const admission = createAdmission(ports, dispatcher);
   dispatcher.onParked(drain.parked);
+  dispatcher.onServed(drain.topicServed);
   for (const worker of registry.live()) ports.fleet.heard(worker);
   registry.onHeartbeat((worker) => drain.workerHasRoom(ports.fleet.heard(worker)));
   registry.onExpired((workerId) => ports.fleet.lost(workerId));

@@ -100,7 +100,8 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   async function stop(): Promise<void> {
     await Promise.all(members.map((member) => member.child()?.kill()));
     await servers.stop();
-    await rm(dir, { recursive: true, force: true });
+    if (!process.env.CHAOS_KEEP) await rm(dir, { recursive: true, force: true });
+    else console.error(`kept: ${dir}`);
   }
 
   try {

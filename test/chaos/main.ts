@@ -7,6 +7,7 @@ const { values } = parseArgs({
     minutes: { type: "string", default: "10" },
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
     rate: { type: "string", default: "40" },
+    only: { type: "string", multiple: true },
     verbose: { type: "boolean", default: false },
   },
 });
@@ -21,6 +22,7 @@ const options: ChaosOptions = {
   maxOutageMs: 10_000,
   longestJobMs: 25_000,
   settleWithinMs: 120_000,
+  ...(values.only && { only: values.only }),
   // A lease must outlast two heartbeats of a worker, 5 s apart, for jobs that are longer than it.
   cluster: { gateways: 2, schedulers: 2, workers: 3, plainWorkers: 1, leaseMs: 12_000, plainTimeoutSeconds: 20 },
   log: (line) => {

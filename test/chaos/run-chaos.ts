@@ -4,7 +4,7 @@ import { type BusProbe, openBusProbe } from "./bus-probe.ts";
 import { checkJob, checkKeys, type JobEvidence, tellStory } from "./check.ts";
 import { type Cluster, type ClusterOptions, startCluster } from "./cluster.ts";
 import { readExecutionLog } from "./execution-log.ts";
-import { type FaultTarget, faults } from "./faults.ts";
+import { type Fault, type FaultTarget, faults } from "./faults.ts";
 import { poisonBytes } from "./garbage.ts";
 import { findUnended, readHistories } from "./history.ts";
 import { type JobKind, jobKinds } from "./kinds.ts";
@@ -28,6 +28,8 @@ export interface ChaosOptions {
   longestJobMs: number;
   /** After the last fault, until all is in order again. */
   settleWithinMs: number;
+  /** Names of faults to choose from. Default: all. */
+  only?: readonly string[];
   cluster: ClusterOptions;
   /** Told what happens, one line each. */
   log: (line: string) => void;
@@ -91,8 +93,9 @@ function pickTimes({ cluster, maxOutageMs }: ChaosOptions) {
 async function injectFaults(target: FaultTarget, random: Random, options: ChaosOptions): Promise<Map<string, number>> {
   const endsAt = Date.now() + options.durationMs;
   const counts = new Map<string, number>();
-  const first = random.shuffle(faults);
-  const weighted = faults.flatMap((fault) => Array<(typeof faults)[number]>(fault.weight).fill(fault));
+  const allowed = faults.filter(({ name }) => options.only?.includes(name) ?? true);
+  const first = random.shuffle(allowed);
+  const weighted = allowed.flatMap((fault) => Array<Fault>(fault.weight).fill(fault));
   const inject = async () => {
     while (Date.now() < endsAt) {
       await sleep(random.integer(0, options.maxPauseMs));

@@ -42,9 +42,7 @@ async function holder(over: { maxParallelJobs?: number; labels?: Record<string, 
 }
 
 async function release(worker: FakeWorker, index: number): Promise<void> {
-  const job = worker.executed[index];
-  if (!job) throw new Error(`the worker has no job ${index}`);
-  await worker.report(job);
+  await worker.report(await until(`job ${index} of the worker`, () => worker.executed[index]));
 }
 
 const active = async (ids: string[]) => {

@@ -138,6 +138,7 @@ describe("the choice of a worker", () => {
     const worker = await keeper(pool);
     worker.freeze();
     await until("it to be forgotten", () => platform.registry.get(worker.id) === undefined);
+    await sleep(1_000); // the fleet is told by a sweeper
     const jobId = await platform.submit({ topic });
     expect((await platform.reaches(jobId, "SCHEDULED")).waiting).toBe("no_workers");
 

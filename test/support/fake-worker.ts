@@ -110,7 +110,8 @@ export async function startFakeWorker(options: FakeWorkerOptions): Promise<FakeW
   }
 
   function take(message: Msg): void {
-    const packet = fromBinary(BusPacketSchema, message.data);
+    const packet = decode(message);
+    if (!packet) return;
     if (packet.payload.case === "jobCancel") {
       lost.push(packet.payload.value);
       return;
@@ -146,9 +147,9 @@ export async function startFakeWorker(options: FakeWorkerOptions): Promise<FakeW
   if (subjects.includes("topic") && options.topic) {
     connection.subscribe(options.topic, { ...hear(take), queue: options.queue ?? options.topic });
   }
-  const onCancel = ({ data }: Msg) => {
-    const { payload } = fromBinary(BusPacketSchema, data);
-    if (payload.case === "jobCancel") cancels.push(payload.value);
+  const onCancel = (message: Msg) => {
+    const payload = decode(message)?.payload;
+    if (payload?.case === "jobCancel") cancels.push(payload.value);
   };
   connection.subscribe("sys.job.cancel", hear(onCancel));
   await connection.flush();
@@ -180,6 +181,15 @@ export async function startFakeWorker(options: FakeWorkerOptions): Promise<FakeW
 /** Encodes a packet as any CAP library would. */
 export function encode(senderId: string, packet: MessageInitShape<typeof BusPacketSchema>): Uint8Array {
   return toBinary(BusPacketSchema, create(BusPacketSchema, { senderId, protocolVersion: 1, ...packet }));
+}
+
+/** Undefined for what is no packet: an error thrown here would end the connection. */
+function decode({ data }: Msg): BusPacket | undefined {
+  try {
+    return fromBinary(BusPacketSchema, data);
+  } catch {
+    return undefined;
+  }
 }
 
 function namedJobs(inFlight: ReadonlyMap<string, TakenJob>): MsgHdrs {
