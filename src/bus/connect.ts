@@ -1,9 +1,10 @@
 import { readFile } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream";
-import { connect, type NatsConnection, type NodeConnectionOptions } from "@nats-io/transport-node";
+import { connect, errors, type NatsConnection, type NodeConnectionOptions } from "@nats-io/transport-node";
 import type { Logger } from "pino";
 import { createPacketSigner, type PacketSigner } from "./signatures.ts";
-import { ensureStreams, type StreamOptions } from "./streams.ts";
+import { ensureStreams, type StreamOptions, streams } from "./streams.ts";
 
 export interface BusOptions extends StreamOptions {
   /** `nats://[user:password@]host:port`, several separated by commas. */
@@ -15,6 +16,10 @@ export interface BusOptions extends StreamOptions {
   signer?: PacketSigner;
   log: Logger;
 }
+
+const connectWithinMs = 10_000;
+const retryMs = 250;
+const deletionSettlesMs = 500;
 
 /** PEM files and options of a TLS client. */
 export interface TlsFiles {
@@ -41,35 +46,65 @@ export interface Bus {
 
 /**
  * Connects, creates the streams, and reconnects for ever after.
- * @throws Error when no server answers within 10 s, or the server has no JetStream
+ * @throws Error when no server with JetStream answers within 10 s, or the first one refuses the credentials
  */
 export async function openBus(options: BusOptions): Promise<Bus> {
-  const connection = await connect(await toConnectionOptions(options));
-  const manager = await jetstreamManager(connection, { timeout: 10_000 });
-  const ensure = () => ensureStreams(manager, options);
+  const { connection, manager } = await connectPatiently(options);
+  let repairing: Promise<void> | undefined;
+  const repair = () => {
+    repairing ??= repairStreams(manager, options).finally(() => {
+      repairing = undefined;
+    });
+    return repairing;
+  };
   let isConnected = true;
   void (async () => {
     for await (const status of connection.status()) {
       if (status.type === "disconnect") isConnected = false;
       if (status.type === "reconnect") isConnected = true;
       if (status.type === "disconnect" || status.type === "reconnect") options.log.warn({ nats: status.type }, "nats");
-      if (status.type === "reconnect") void ensure().catch((error) => options.log.warn({ err: error }, "streams"));
+      if (status.type === "reconnect") void repair().catch((error) => options.log.warn({ err: error }, "streams"));
     }
     isConnected = false;
   })();
-  await ensure();
   return {
     connection,
     jetstream: jetstream(connection),
     manager,
     signer: options.signer ?? createPacketSigner({ mode: "off" }),
     log: options.log,
-    ensureStreams: ensure,
+    ensureStreams: repair,
     isConnected: () => isConnected && !connection.isClosed(),
     close: async () => {
       if (!connection.isClosed()) await connection.drain().catch(() => connection.close());
     },
   };
+}
+
+/** A platform and its servers are often started together: the first try may come too early. */
+async function connectPatiently(options: BusOptions) {
+  const connectionOptions = await toConnectionOptions(options);
+  const giveUpAtMs = performance.now() + connectWithinMs;
+  for (;;) {
+    let connection: NatsConnection | undefined;
+    try {
+      connection = await connect(connectionOptions);
+      const manager = await jetstreamManager(connection, { timeout: 5_000 });
+      await ensureStreams(manager, options);
+      return { connection, manager };
+    } catch (error) {
+      await connection?.close();
+      if (error instanceof errors.AuthorizationError || performance.now() > giveUpAtMs) throw error;
+      await sleep(retryMs);
+    }
+  }
+}
+
+/** Creates what is missing, after a pause: a server that is still deleting a stream would delete its successor too. */
+async function repairStreams(manager: JetStreamManager, options: BusOptions): Promise<void> {
+  const infos = await Promise.allSettled(Object.values(streams).map(({ name }) => manager.streams.info(name)));
+  if (infos.some(({ status }) => status === "rejected")) await sleep(deletionSettlesMs);
+  await ensureStreams(manager, options);
 }
 
 async function toConnectionOptions({ url, tls, name }: BusOptions): Promise<NodeConnectionOptions> {

@@ -1,6 +1,6 @@
 import { createPublicKey, type KeyObject, sign, verify } from "node:crypto";
 import { DomainError } from "../errors/index.ts";
-import { parsePacket, withoutSignature, withSignature } from "./packet.ts";
+import { parsePacket, type RawPacket, withoutSignature, withSignature } from "./packet.ts";
 
 /** `verify` accepts unsigned packets and refuses wrong signatures; `required` refuses unsigned ones too. */
 export type SignatureMode = "off" | "verify" | "required";
@@ -29,7 +29,9 @@ export function createPacketSigner({ mode, signingKey, senderKeys = new Map() }:
     },
     refusal(packet) {
       if (mode === "off") return undefined;
-      const { senderId, signature } = parsePacket(packet);
+      const envelope = readEnvelope(packet);
+      if (!envelope) return "not a packet";
+      const { senderId, signature } = envelope;
       if (signature.length === 0) return mode === "required" ? `unsigned packet of "${senderId}"` : undefined;
       const key = senderKeys.get(senderId);
       if (!key) return `no public key for sender "${senderId}"`;
@@ -37,6 +39,15 @@ export function createPacketSigner({ mode, signingKey, senderKeys = new Map() }:
       return `signature of "${senderId}" does not match the packet`;
     },
   };
+}
+
+/** Undefined for bytes that are no packet: callers are callbacks of the bus, where nothing may be thrown. */
+function readEnvelope(packet: Uint8Array): RawPacket | undefined {
+  try {
+    return parsePacket(packet);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The published Node library signs the packet with an empty signature field in its place instead of without it. */

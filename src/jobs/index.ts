@@ -15,7 +15,7 @@ export { digestOf } from "./identity.ts";
 export { jobHash } from "./job-hash.ts";
 export { createJobs, type Jobs, priorityName, type Submitted } from "./jobs.ts";
 export { payloadKeys, pointerScheme, shardKeys } from "./keys.ts";
-export { alternativeKey, createPayloads, keyOfPointer, type Payloads, readPointer } from "./payloads.ts";
+export { alternativeKey, createPayloads, isShallow, keyOfPointer, type Payloads, readPointer } from "./payloads.ts";
 export { readIndex } from "./read-index.ts";
 export { createJobReader, type JobReader } from "./reader.ts";
 export type { JobRecord } from "./record.ts";

@@ -59,12 +59,22 @@ export async function readPointer(payloads: Payloads, pointer: string): Promise<
   return found ?? (other === undefined ? undefined : payloads.read(other));
 }
 
-/** A payload as JSON; undefined when it is not JSON. */
+/** Protobuf readers refuse messages nested deeper than 100; each level of JSON is up to four of them. */
+const maxJsonDepth = 24;
+
+/** A payload as JSON; undefined when it is not JSON, or nested too deeply for clients to read. */
 export function toJsonValue(body: Buffer | undefined): Value | undefined {
   if (body === undefined) return undefined;
   try {
-    return fromJson(ValueSchema, JSON.parse(body.toString()) as JsonValue);
+    const json = JSON.parse(body.toString()) as JsonValue;
+    return isShallow(json, maxJsonDepth) ? fromJson(ValueSchema, json) : undefined;
   } catch {
     return undefined; // not JSON: shown by the memory reader, not in the job
   }
+}
+
+/** Whether a value has at most `levels` levels of lists and objects. */
+export function isShallow(value: unknown, levels = maxJsonDepth): boolean {
+  if (typeof value !== "object" || value === null) return true;
+  return levels > 0 && Object.values(value).every((member) => isShallow(member, levels - 1));
 }

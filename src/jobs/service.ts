@@ -1,10 +1,10 @@
 import { create } from "@bufbuild/protobuf";
 import { Code, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
-import type { CordumApi, SubmitJobRequest } from "@cordum/proto/cordum/v1/api_pb.js";
+import { type CordumApi, type SubmitJobRequest, SubmitJobRequestSchema } from "@cordum/proto/cordum/v1/api_pb.js";
 import { type JobService, JobState, SubmitJobsResultSchema } from "@cordum/proto/cordum/v1/job_pb.js";
 import { requireTenant } from "../auth/index.ts";
 import { DomainError } from "../errors/index.ts";
-import { callerKey, toConnectError } from "../rpc/index.ts";
+import { callerKey, checkRules, toConnectError } from "../rpc/index.ts";
 import { toJobState } from "./events.ts";
 import type { Jobs, Submitter } from "./jobs.ts";
 import type { Payloads } from "./payloads.ts";
@@ -40,6 +40,7 @@ export function createJobService({ jobs, reader, payloads }: JobServiceDeps): Se
       const results = await Promise.all(
         request.jobs.map(async (job, index) => {
           try {
+            checkRules(SubmitJobRequestSchema, job);
             return create(SubmitJobsResultSchema, await jobs.submit(job, submitterOf(job, context)));
           } catch (error) {
             const { code, rawMessage } = toConnectError(error);

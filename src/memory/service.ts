@@ -3,7 +3,7 @@ import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { MemoryService } from "@cordum/proto/cordum/v1/memory_pb.js";
 import { DomainError } from "../errors/index.ts";
-import { pointerScheme } from "../jobs/index.ts";
+import { isShallow, pointerScheme } from "../jobs/index.ts";
 import type { RedisClient } from "../redis/index.ts";
 import { callerKey } from "../rpc/index.ts";
 import { type AccessDeps, mayRead } from "./access.ts";
@@ -50,15 +50,7 @@ async function read(redis: RedisClient, { key, canonicalKey, kind }: Address) {
   return undefined;
 }
 
-/** Protobuf readers refuse messages that are nested too deeply; such JSON is still there as text. */
-const maxJsonDepth = 24;
-
 function toValue(text: string): Value | undefined {
   const value = parseJson(text, undefined) as JsonValue | undefined;
-  return value === undefined || !isShallow(value, maxJsonDepth) ? undefined : fromJson(ValueSchema, value);
-}
-
-function isShallow(value: unknown, levels: number): boolean {
-  if (typeof value !== "object" || value === null) return true;
-  return levels > 0 && Object.values(value).every((member) => isShallow(member, levels - 1));
+  return value === undefined || !isShallow(value) ? undefined : fromJson(ValueSchema, value);
 }

@@ -8,6 +8,7 @@ export {
   type HealthReport,
 } from "./health.ts";
 export { answerHealth } from "./health-http.ts";
+export { checkRules } from "./interceptors.ts";
 export type {
   CorsOptions,
   RateLimitOptions,

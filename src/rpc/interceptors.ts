@@ -42,22 +42,29 @@ export function mapErrors(log: Logger): Interceptor {
   };
 }
 
+const validator = createValidator();
+
+/**
+ * Checks one message against the rules in its proto file; for messages inside a request whose items stand or fall alone.
+ * @throws DomainError invalid_argument that names every field
+ */
+export function checkRules(schema: DescMessage, message: Message): void {
+  const { kind, violations, error } = validator.validate(schema, message);
+  if (kind === "invalid") throw violationsError(violations);
+  if (kind === "error") throw error;
+}
+
 /** Checks request messages against the rules in their proto files. */
 export function validate(): Interceptor {
-  const validator = createValidator();
-
-  function check(schema: DescMessage, message: Message): void {
-    const { kind, violations, error } = validator.validate(schema, message);
-    if (kind === "invalid") throw violationsError(violations);
-    if (kind === "error") throw error;
-  }
-
   return (next) => (request) => {
     const { input } = request.method;
     if (request.stream) {
-      return next({ ...request, message: mapMessages(request.message, { each: (message) => check(input, message) }) });
+      return next({
+        ...request,
+        message: mapMessages(request.message, { each: (message) => checkRules(input, message) }),
+      });
     }
-    check(input, request.message);
+    checkRules(input, request.message);
     return next(request);
   };
 }

@@ -20,8 +20,8 @@ export async function announceEnd(ports: SchedulerPorts, end: End, committed: Co
   const resultPtr = end.resultPtr ?? "";
   const event = { jobId, tenant, topic, traceId, from, to, atUs, attempt, worker, pool };
   publishTransition(ports.bus, { ...event, resultPtr, errorCode, errorMessage });
-  if (end.isDeadLetter) await publishDeadLetter(ports.bus, { jobId, traceId, status: to, errorCode, errorMessage });
   if (slot) await ports.slots.giveBack(slot, jobId);
+  if (end.isDeadLetter) await publishDeadLetter(ports.bus, { jobId, traceId, status: to, errorCode, errorMessage });
   ports.store.published(jobId);
 }
 

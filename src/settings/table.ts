@@ -105,11 +105,6 @@ export const table = {
     dataTtlMs: variable("REDIS_DATA_TTL", duration(keepFor), day, "How long inputs and outputs of jobs are kept.", {
       aliases: [{ name: "REDIS_DATA_TTL_SECONDS", kind: seconds(keepFor) }],
     }),
-    artifactTtl: {
-      shortMs: variable("ARTIFACT_TTL_SHORT", duration(keepFor), day, "Retention class `short` of artifacts."),
-      standardMs: variable("ARTIFACT_TTL_STANDARD", duration(keepFor), 7 * day, "Retention class `standard`."),
-      auditMs: variable("ARTIFACT_TTL_AUDIT", duration(keepFor), 30 * day, "Retention class `audit`."),
-    },
   },
   gateway: {
     addr: variable("GATEWAY_HTTP_ADDR", address, { host: "", port: 8081 }, "The one port of every API."),
@@ -132,13 +127,13 @@ export const table = {
     rateLimitRps: variable(
       "API_RATE_LIMIT_RPS",
       integer({ min: 1, max: 10_000_000 }),
-      50,
+      1_000,
       "Requests per second that one caller may make on average.",
     ),
     rateLimitBurst: variable(
       "API_RATE_LIMIT_BURST",
       integer({ min: 1, max: 10_000_000 }),
-      100,
+      2_000,
       "Requests that one caller may make at once.",
     ),
   },

@@ -7,6 +7,8 @@ import { guardCommand } from "../../src/dev/index.ts";
 export interface Crash {
   name: string;
   reason: string;
+  /** Signal, or `code <n>`. */
+  how: string;
   /** The end of its log. */
   log: string;
 }
@@ -57,13 +59,13 @@ export async function startChild({ name, args, env, dir, onCrash }: ChildOptions
   closeSync(output);
   let isWanted = true;
   running.add(child);
-  const crash = (reason: string) => onCrash({ name, reason, log: tail(logFile) });
+  const crash = (reason: string, how: string) => onCrash({ name, reason, how, log: tail(logFile) });
   const ended = new Promise<string>((resolve) => {
     child.once("error", (error) => resolve(error.message));
     child.once("exit", (code, signal) => resolve(signal ?? `code ${code}`));
   }).then((how) => {
     running.delete(child);
-    if (isWanted) crash(`ended by itself with ${how}`);
+    if (isWanted) crash(`ended by itself with ${how}`, how);
     return how;
   });
   return {
@@ -78,7 +80,7 @@ export async function startChild({ name, args, env, dir, onCrash }: ChildOptions
       child.kill("SIGTERM");
       const timer = setTimeout(() => child.kill("SIGKILL"), stopWithinMs);
       const how = await ended.finally(() => clearTimeout(timer));
-      if (how !== "code 0") crash(`asked to stop, it ended with ${how}`);
+      if (how !== "code 0") crash(`asked to stop, it ended with ${how}`, how);
     },
     freeze: () => void child.kill("SIGSTOP"),
     thaw: () => void child.kill("SIGCONT"),

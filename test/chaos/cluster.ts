@@ -98,7 +98,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   }
 
   async function stop(): Promise<void> {
-    await Promise.all(members.map((member) => member.child()?.kill()));
+    await Promise.all(members.map((member) => member.close()));
     await servers.stop();
     if (!process.env.CHAOS_KEEP) await rm(dir, { recursive: true, force: true });
     else console.error(`kept: ${dir}`);

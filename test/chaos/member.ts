@@ -1,4 +1,4 @@
-import { type Child, type ChildOptions, startChild } from "./child.ts";
+import { type Child, type ChildOptions, type Crash, startChild } from "./child.ts";
 
 export interface MemberOptions extends ChildOptions {
   kind: "gateway" | "scheduler" | "worker" | "plain-worker";
@@ -22,24 +22,42 @@ export interface Member {
   /** Claims the place for one fault at a time. False when another one has it. */
   claim(): boolean;
   release(): void;
+  /** Ends the process, for good. */
+  close(): Promise<void>;
 }
+
+const restartMs = 500;
 
 export function createMember(options: MemberOptions): Member {
   const { kind, name, url, readyUrl } = options;
   let child: Child | undefined;
   let isClaimed = false;
+  let wasReady = false;
+  let isClosed = false;
+
+  /** A service that cannot start because a server is away ends with code 1; a supervisor starts it again. */
+  function onCrash(crash: Crash): void {
+    const couldNotStart = readyUrl !== undefined && !wasReady && crash.how === "code 1";
+    if (couldNotStart) setTimeout(() => isClosed || void start(), restartMs);
+    else options.onCrash(crash);
+  }
+
+  async function start(): Promise<void> {
+    wasReady = false;
+    child = await startChild({ ...options, onCrash });
+  }
+
   return {
     kind,
     name,
     url,
     child: () => child,
-    async start() {
-      child = await startChild(options);
-    },
+    start,
     async problem() {
       if (readyUrl === undefined) return undefined;
       try {
         const answer = await fetch(readyUrl, { signal: AbortSignal.timeout(2_000) });
+        wasReady ||= answer.ok;
         return answer.ok ? undefined : await answer.text();
       } catch (error) {
         return String(error);
@@ -52,6 +70,10 @@ export function createMember(options: MemberOptions): Member {
     },
     release() {
       isClaimed = false;
+    },
+    async close() {
+      isClosed = true;
+      await child?.kill();
     },
   };
 }

@@ -75,9 +75,11 @@ export function enumDialect(desc: DescEnum): EnumDialect {
   const short = desc.typeName.startsWith(shortEnumPackage) ? (desc.sharedPrefix?.toUpperCase() ?? "") : "";
   const toRest = new Map<string, string>();
   const fromRest = new Map<string, string>();
-  for (const { name } of desc.values) {
-    const rest = short && name.startsWith(short) ? name.slice(short.length) : name;
+  for (const { name, number } of desc.values) {
+    // "Unspecified" of ours is an empty text: that is what readers of the older API know.
+    const rest = short === "" ? name : number === 0 ? "" : name.slice(name.startsWith(short) ? short.length : 0);
     toRest.set(name, rest);
+    if (number === 0 && short !== "") fromRest.set("UNSPECIFIED", name);
     fromRest.set(name.toUpperCase(), name);
     fromRest.set(rest.toUpperCase(), name);
   }

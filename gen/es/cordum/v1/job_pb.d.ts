@@ -294,6 +294,8 @@ export declare const JobSchema: GenMessage<Job>;
  */
 export declare type SubmitJobsRequest = Message<"cordum.v1.SubmitJobsRequest"> & {
   /**
+   * Each is checked by itself.
+   *
    * @generated from field: repeated cordum.v1.SubmitJobRequest jobs = 1;
    */
   jobs: SubmitJobRequest[];
