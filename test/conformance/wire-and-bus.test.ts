@@ -114,7 +114,7 @@ describe("poison", () => {
 
   it("on plain subjects is dropped, and the platform goes on", async () => {
     const { topic, pool } = platform.fresh();
-    const subjects = ["sys.heartbeat", "sys.job.cancel", "sys.job.progress", "evt.job.default.x"];
+    const subjects = ["sys.heartbeat", "sys.job.cancel", "sys.job.progress", "evt.jobs.default"];
     for (const subject of subjects) {
       for (const bytes of [[], [0xff, 0xfe], [0x52, 0x01]]) await platform.publish(subject, new Uint8Array(bytes));
     }

@@ -179,7 +179,6 @@ describe("REST errors", () => {
     ["omit_payloads", () => call("/api/v1/jobs/j?omit_payloads=perhaps")],
     ["topic", () => post("/api/v1/jobs", '{"topic":7}')],
     ["labels", () => post("/api/v1/jobs", '{"labels":[]}')],
-    ["jobs[1].deadline_ms", () => post("/api/v1/jobs:batch", '{"jobs":[{},{"deadline_ms":-1}]}')],
     ["jobs[1].risk_tags", () => post("/api/v1/jobs:batch", '{"jobs":[{},{"risk_tags":[{}]}]}')],
   ])("name the field %s", async (field, act) => {
     const { status, body } = await act();

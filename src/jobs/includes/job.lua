@@ -21,7 +21,7 @@ local function refusal(state, attempt, expected, expected_attempt, to)
     return { 0, "state", state, attempt }
   end
   if expected_attempt ~= "" and tonumber(expected_attempt) ~= attempt then return { 0, "attempt", state, attempt } end
-  if not transitions[state][to] then return { 0, "transition", state .. ">" .. to, attempt } end
+  if not transitions[state][to] then return { 0, "transition", state, attempt } end
 end
 
 local function log_line(to, attempt, worker, reason) return to .. "|" .. attempt .. "|" .. worker .. "|" .. reason end
