@@ -20,12 +20,15 @@ interface Package {
   needs: string[];
   /** Files of `dist` that are run directly. */
   executables: string[];
+  /** A script of the package that completes its build. */
+  last?: string;
 }
 
 const packages: Package[] = [
   { name: "sdk", folder: "sdk", needs: [], executables: [] },
   { name: "cordum", folder: ".", needs: [], executables: ["main.js"] },
-  { name: "cli", folder: "cli", needs: ["sdk"], executables: [] },
+  // Without the manifest every start of the command line would load every command.
+  { name: "cli", folder: "cli", needs: ["sdk"], executables: [], last: "bin/write-manifest.js" },
 ];
 
 const results = new Map<string, Promise<boolean>>();
@@ -47,24 +50,24 @@ async function build(item: Package): Promise<boolean> {
   if ((await readFile(stampFile, "utf8").catch(() => "")) === stamp && (await exists(join(folder, "dist"))))
     return false;
   await rm(join(folder, "dist"), { recursive: true, force: true });
-  await compile(item, folder);
+  await run(item, [tsc, "--project", join(folder, "tsconfig.build.json"), "--pretty", "false"]);
   for await (const file of glob("src/**/*.lua", { cwd: folder })) {
     const copy = join(folder, file.replace(/^src/, "dist"));
     await mkdir(dirname(copy), { recursive: true });
     await copyFile(join(folder, file), copy);
   }
   for (const file of item.executables) await chmod(join(folder, "dist", file), 0o755);
+  if (item.last !== undefined) await run(item, [join(folder, item.last)]);
   await mkdir(stampDir, { recursive: true });
   await writeFile(stampFile, stamp);
   return true;
 }
 
-async function compile(item: Package, folder: string): Promise<void> {
-  const args = [tsc, "--project", join(folder, "tsconfig.build.json"), "--pretty", "false"];
+async function run({ name }: Package, args: string[]): Promise<void> {
   const child = spawn(process.execPath, args, { cwd: root, stdio: "inherit" });
   const [code] = await once(child, "exit");
   if (code === 0) return;
-  console.error(`build: the types of ${item.name} are wrong, see above`);
+  console.error(`build: ${name} could not be built, see above`);
   process.exit(1);
 }
 
@@ -75,7 +78,7 @@ async function fingerprint(item: Package): Promise<string> {
     (name) => packages.find((other) => other.name === name)?.folder ?? ".",
   );
   const patterns = sources.map((folder) => join(folder, "src/**/*.{ts,lua}"));
-  patterns.push("{.,sdk,cli}/{package,tsconfig*}.json", "gen/es/cordum/**/*.d.ts");
+  patterns.push("{.,sdk,cli}/{package,tsconfig*}.json", "cli/bin/*.js", "gen/es/cordum/**/*.d.ts");
   const files = ["package-lock.json"];
   for await (const file of glob(patterns, { cwd: root })) if (!file.endsWith(".test.ts")) files.push(file);
   for (const file of files.sort()) {

@@ -14,7 +14,8 @@ await main(async () => {
   await build();
 
   const args = ["--conditions=cordum-source", join(root, "scripts/quickstart/main.ts"), ...process.argv.slice(2)];
-  const child = spawn(node24(), args, { cwd: root, stdio: "inherit" });
+  // The channel tells it when we are gone, however we ended.
+  const child = spawn(node24(), args, { cwd: root, stdio: ["inherit", "inherit", "inherit", "ipc"] });
   process.on("SIGINT", () => {}); // Ctrl-C reaches the child too; it decides when we are done
   process.on("SIGTERM", () => child.kill("SIGTERM"));
   return new Promise((resolve, reject) => {

@@ -31,7 +31,9 @@ try {
   process.exitCode = await run(process.argv.slice(2));
 } catch (error) {
   const message = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`error: ${message}\n`);
+  const isTaken = (error as NodeJS.ErrnoException).code === "EADDRINUSE";
+  const advice = isTaken ? "; choose another with --port (dev) or the settings *_ADDR" : "";
+  process.stderr.write(`error: ${message}${advice}\n`);
   process.exitCode = error instanceof UsageError ? 2 : 1;
 }
 process.exit();

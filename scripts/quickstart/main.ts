@@ -8,13 +8,14 @@ import { join } from "node:path";
 import { toJson } from "@bufbuild/protobuf";
 import { BudgetConstraintsSchema } from "@cordum/proto/cordum/agent/v1/safety_pb.js";
 import { type Job, JobState, SafetyDecision } from "@cordum/proto/cordum/v1/job_pb.js";
-import { type CordumClient, createClient, JobNotSucceededError } from "@cordum/sdk";
+import { type CordumClient, createClient, findLocalConnection, JobNotSucceededError } from "@cordum/sdk";
 import { findFreePort } from "../../src/dev/index.ts";
 import { type Child, startChild } from "./child.ts";
-import { renderTable } from "./table.ts";
+import { renderColumns, renderTable } from "./table.ts";
 
 const root = join(import.meta.dirname, "../..");
 const defaultPort = 8081;
+const isPortTaken = (error: unknown) => error instanceof Error && error.message.includes("EADDRINUSE");
 
 interface Ready {
   gateway: string;
@@ -37,6 +38,7 @@ const demonstrations = [
 const isOneShot = process.argv.includes("--exit");
 const stopped = new Promise<void>((resolve) => {
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => resolve());
+  process.once("disconnect", () => resolve()); // whoever started us is gone
 });
 const children: Child[] = [];
 try {
@@ -47,13 +49,15 @@ try {
 } finally {
   for (const child of children.reverse()) await child.stop();
 }
+if (children.length > 0) say("stopped; what was recorded stays in .cordum/ for the next start");
 process.exit();
 
 async function demonstrate(): Promise<void> {
   const ready = await startPlatform();
+  say("starting the hello worker, examples/hello/worker.ts");
   await start("worker", ["--conditions=cordum-source", join(root, "examples/hello/worker.ts")], process.env);
   const client = createClient({ gateway: ready.gateway, apiKey: ready.api_key });
-  say("submitting four jobs");
+  say("submitting four jobs and waiting for their ends");
   const jobs = await untilFailure(Promise.all(demonstrations.map(({ topic, input }) => runJob(client, topic, input))));
   console.log(`\n${renderTable(["JOB", "TOPIC", "DECISION", "RULE", "STATE", "WHY"], jobs.map(toRow))}\n`);
   client.close();
@@ -63,19 +67,28 @@ async function demonstrate(): Promise<void> {
 }
 
 async function startPlatform(): Promise<Ready> {
+  const running = findLocalConnection(root);
+  if (running?.path === join(root, ".cordum/dev.json")) {
+    throw new Error(`a platform runs in this folder already: process ${running.pid}, ${running.gateway}`);
+  }
   await mkdir(join(root, ".cordum"), { recursive: true });
   say("starting the platform in one process, with its own NATS and Redis under .cordum/");
-  const args = [join(root, "dist/main.js"), "dev", "--ready-json"];
-  const platform = await start("platform", args, { ...process.env, ...(await gatewayAddress()) });
-  return platform.waitForLine(parseReady);
+  if (process.env.GATEWAY_HTTP_ADDR) return startPlatformAt(process.env.GATEWAY_HTTP_ADDR);
+  try {
+    return await startPlatformAt(`127.0.0.1:${defaultPort}`);
+  } catch (error) {
+    if (!isPortTaken(error)) throw error;
+    children.length = 0;
+    const port = await findFreePort();
+    say(`port ${defaultPort} is taken, the gateway listens on ${port}`);
+    return startPlatformAt(`127.0.0.1:${port}`);
+  }
 }
 
-/** The usual port, or a free one when somebody else has it. */
-async function gatewayAddress(): Promise<Record<string, string>> {
-  if (process.env.GATEWAY_HTTP_ADDR) return {};
-  const port = await findFreePort(defaultPort);
-  if (port !== defaultPort) say(`port ${defaultPort} is taken, the gateway listens on ${port}`);
-  return { GATEWAY_HTTP_ADDR: `127.0.0.1:${port}` };
+async function startPlatformAt(address: string): Promise<Ready> {
+  const args = [join(root, "dist/main.js"), "dev", "--ready-json"];
+  const platform = await start("platform", args, { ...process.env, GATEWAY_HTTP_ADDR: address });
+  return platform.waitForLine(parseReady);
 }
 
 function parseReady(line: string): Ready | undefined {
@@ -130,20 +143,26 @@ function checkOutcomes(jobs: readonly Job[]): void {
   }
 }
 
-function printNextSteps({ gateway, api_key }: Ready): void {
-  console.log(`The API, one port for all of it: gRPC, gRPC-web, Connect, REST and WebSocket
-  ${gateway}               for example ${gateway}/api/v1/jobs
-  ${gateway}/openapi.json  describes every route
-  key                                 ${api_key} (header X-API-Key)
+function printNextSteps({ gateway, api_key: key }: Ready): void {
+  const addresses = [
+    [gateway, "gRPC, gRPC-web, Connect, REST and WebSocket on one port"],
+    [`${gateway}/openapi.json`, "every REST route"],
+    [key, "the key, header X-API-Key; cordumctl and the SDK find it by themselves"],
+  ];
+  console.log(`${renderColumns(addresses)}
 
-Next, in another terminal here:
+What decided: config/safety.yaml   What ran: examples/hello/worker.ts   Logs: .cordum/*.log
+`);
+  if (isOneShot) console.log("To keep it running: npm run quickstart");
+  else {
+    console.log(`Next, in another terminal, here:
   npx cordumctl job submit --topic job.hello --input '{"name":"Ada"}' --wait
   npx cordumctl job list
   npx cordumctl stream
-  curl -H 'X-API-Key: ${api_key}' ${gateway}/api/v1/status
+  curl -H 'X-API-Key: ${key}' ${gateway}/api/v1/status
 
-What decided: config/safety.yaml   What ran: examples/hello/worker.ts   Logs: .cordum/*.log`);
-  if (!isOneShot) console.log("\nRunning until Ctrl-C.");
+Running until Ctrl-C.`);
+  }
 }
 
 function say(line: string): void {

@@ -3,4 +3,4 @@ export { type BusConsumer, type ConsumerOptions, type Outcome, settle, startCons
 export { encodePacket, type PacketParts, type PayloadKind, parsePacket, type RawPacket } from "./packet.ts";
 export { createPacketSigner, type PacketSigner, parseSenderKey, type SignatureMode } from "./signatures.ts";
 export { type StreamOptions, streams } from "./streams.ts";
-export { encodeToken, headerNames, isTopic, isWorkerId, subjectMatches, subjects } from "./subjects.ts";
+export { headerNames, isTopic, isWorkerId, subjectMatches, subjects } from "./subjects.ts";

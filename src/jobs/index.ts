@@ -9,8 +9,8 @@ export type {
   ParkCommit,
   Refused,
 } from "./commits.ts";
-export { byNewest, type Cursor, decodeCursor, encodeCursor, isAfter } from "./cursor.ts";
-export { flushTransitions, publishTransition, splitTransitions, type Transition, toJobState } from "./events.ts";
+export { type Cursor, decodeCursor, encodeCursor } from "./cursor.ts";
+export { flushTransitions, publishTransition, splitTransitions, type Transition } from "./events.ts";
 export { digestOf } from "./identity.ts";
 export { jobHash } from "./job-hash.ts";
 export { createJobs, type Jobs, priorityName, type Submitted } from "./jobs.ts";

@@ -1,4 +1,4 @@
 export { openRedis, type RedisClient, type RedisConnectOptions, redactUrl } from "./connect.ts";
 export { createLease, type Lease } from "./lease.ts";
 export { loadScript, runScript, type Script, type ScriptArg } from "./script.ts";
-export { crc16, shardOf, verifyShards } from "./shards.ts";
+export { shardOf, verifyShards } from "./shards.ts";

@@ -70,7 +70,9 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
       preferredPool: labels.preferred_pool ?? "",
     });
     if (eligible.kind === "none") return endUnroutable(job, options, eligible.message);
-    const target = options.waitBecause ?? chooseTarget(job, eligible.pools, options.member);
+    // Asked now, the question would wait for the bus, and silence would be taken for an answer.
+    const unaskable = bus.isConnected() ? undefined : "bus_unavailable";
+    const target = options.waitBecause ?? unaskable ?? chooseTarget(job, eligible.pools, options.member);
     if (typeof target === "string") return park(job, options, eligible.pools, target);
     const limit = job.constraints?.budgets?.maxConcurrentJobs ?? 0;
     if (limit > 0 && !(await slots.take(job.tenant, job.jobId, limit))) {

@@ -22,13 +22,13 @@ const maxPop = 64;
 
 /** Empties the queues into workers as soon as they have room. */
 export function createDrain(ports: SchedulerPorts, dispatcher: Dispatcher): Drain {
-  const { queues, slots, fleet, reader, log } = ports;
+  const { bus, queues, slots, fleet, reader, log } = ports;
   /** Pools in whose queue a job may be. */
   const waiting = new Set<string>();
   const busy = new Set<string>();
 
   function drainPool(pool: string): void {
-    if (!waiting.has(pool) || busy.has(pool)) return;
+    if (!waiting.has(pool) || busy.has(pool) || !bus.isConnected()) return;
     busy.add(pool);
     emptyInto(pool)
       .catch((error) => log.warn({ err: error, pool }, "queue not drained, will be tried again"))
@@ -68,6 +68,7 @@ export function createDrain(ports: SchedulerPorts, dispatcher: Dispatcher): Drai
   }
 
   async function putToTopic(pool: string, topic: string, count: number): Promise<void> {
+    if (!bus.isConnected()) return;
     const ids = await queues.pop(pool, { count, labels: {}, topic });
     for (const record of await reader.getMany(ids)) {
       await placeRecord(dispatcher, record, { states: ["SCHEDULED"], attempt: record.attempt });
@@ -77,7 +78,7 @@ export function createDrain(ports: SchedulerPorts, dispatcher: Dispatcher): Drai
   }
 
   async function freeTenant(tenant: string): Promise<void> {
-    for (;;) {
+    while (bus.isConnected()) {
       const [id] = await queues.pop(tenantQueue(tenant), { count: 1, labels: {} });
       if (id === undefined) return;
       const record = await reader.get(id);

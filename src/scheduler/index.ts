@@ -1,3 +1,2 @@
-export { parsePools, parseTimeouts } from "./parse-config.ts";
 export type { PoolConfig } from "./pools.ts";
 export { type Scheduler, type SchedulerOptions, startScheduler } from "./scheduler.ts";

@@ -1,7 +1,6 @@
 export {
   openWorkerRegistry,
   type RegistryOptions,
-  toWorkerInfo,
   type WorkerInfo,
   type WorkerRegistry,
 } from "./registry.ts";

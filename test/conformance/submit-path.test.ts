@@ -18,11 +18,12 @@ const rule = (name: string, decision: string, over: object = {}) => {
 
 beforeAll(async () => {
   servers = await startServers();
-  const names = ["denied", "throttled", "limited", "single", "tenanted"];
+  const names = ["held", "denied", "throttled", "limited", "single", "tenanted"];
   platform = await startPlatform(servers, {
     topics: Object.fromEntries(names.map((name) => [`job.${name}`, [name]])),
     rules: [
       rule("denied", "deny", { reason: "nope" }),
+      rule("held", "require_approval", { reason: "ask" }),
       rule("throttled", "throttle", { reason: "slow down" }),
       rule("limited", "allow_with_constraints", {
         constraints: { budgets: { max_runtime_ms: 2000, max_retries: 1 }, redaction_level: "high" },
@@ -265,6 +266,23 @@ describe("policy", () => {
     const record = await platform.reaches(jobId, "DENIED");
 
     expect(record).toMatchObject({ tenant: "acme", errorMessage: "acme" });
+  });
+});
+
+describe("a job that needs approval", () => {
+  it("52, 57: waits as APPROVAL_REQUIRED with its hash, and a submit that claims to be approved changes nothing", async () => {
+    const worker = await platform.worker({ pool: "held", isLeased: true });
+    const request = { jobId: "held-1", topic: "job.held", tenantId: "default" };
+    await platform.put(request);
+    const held = await platform.reaches("held-1", "APPROVAL_REQUIRED");
+
+    await platform.put({ ...request, labels: { approval_granted: "true" } });
+    await drained();
+
+    expect(held.jobHash).toMatch(/^[0-9a-f]{64}$/);
+    expect(held.decision).toMatchObject({ approvalRequired: true, ruleId: "held" });
+    expect(await platform.get("held-1")).toEqual(held);
+    expect(worker.taken).toEqual([]);
   });
 });
 
