@@ -23,7 +23,8 @@ export interface BusConsumer {
   problem(): string | null;
 }
 
-const ackWaitMs = 30_000;
+/** What was on its way to a consumer that stopped comes again after this: sooner than a job's lease runs out. */
+const ackWaitMs = 10_000;
 const maxDeliveries = 1_000;
 
 /** Takes messages of a durable consumer until stopped, and creates stream and consumer again whenever they are gone. */

@@ -22,6 +22,8 @@ export interface Submitted {
 export interface Submitter {
   tenant: string;
   principal: string;
+  /** W3C trace context of the call. Default: none. */
+  traceparent?: string;
 }
 
 export interface Cancelled {
@@ -103,11 +105,11 @@ export function createJobs(deps: { store: JobStore; reader: JobReader; bus: Bus 
   }
 
   return {
-    async submit(input, { tenant, principal }) {
+    async submit(input, { tenant, principal, traceparent = "" }) {
       const key = input.idempotencyKey;
       const id = key ? jobIdForKey(tenant, key) : randomUUID();
       const traceId = input.traceId || id;
-      const context = { id, tenant, principal, traceId, nowMs: Date.now() };
+      const context = { id, tenant, principal, traceId, traceparent, nowMs: Date.now() };
       const { contextBody: payload, priority, request } = toJobRequest(input, context);
       const fingerprint = key ? fingerprintOf(toJson(SubmitJobRequestSchema, input)) : "";
       const deadlineMs = Number(input.deadlineMs);

@@ -5,6 +5,7 @@ import { type JobService, JobState, SubmitJobsResultSchema } from "@cordum/proto
 import { requireTenant } from "../auth/index.ts";
 import { DomainError } from "../errors/index.ts";
 import { callerKey, checkRules, toConnectError } from "../rpc/index.ts";
+import { traceparentOf } from "../telemetry/index.ts";
 import { toJobState } from "./events.ts";
 import type { Jobs, Submitter } from "./jobs.ts";
 import type { Payloads } from "./payloads.ts";
@@ -125,7 +126,8 @@ export function createCordumApi({ jobs, reader }: JobServiceDeps): ServiceImpl<t
 function submitterOf(request: SubmitJobRequest, context: HandlerContext): Submitter {
   const caller = context.values.get(callerKey);
   const tenant = requireTenant(caller, request.orgId || request.tenantId);
-  return { tenant, principal: caller.principal || request.principalId };
+  const traceparent = traceparentOf(context.requestHeader.get("traceparent"));
+  return { tenant, principal: caller.principal || request.principalId, traceparent };
 }
 
 /** Payloads are read once the job has ended: until then there is no output, and the input is known to the caller. */

@@ -22,6 +22,8 @@ export interface SubmitContext {
   tenant: string;
   principal: string;
   traceId: string;
+  /** W3C trace context; empty for none. It travels in the env, so that retries of the job stay in the trace. */
+  traceparent: string;
   /** Milliseconds since the epoch. */
   nowMs: number;
 }
@@ -81,7 +83,7 @@ export function toJobRequest(input: SubmitJobRequest, context: SubmitContext): P
   request.priority = priorities[priority];
   request.contextPtr = pointerScheme + payloadKeys.context(context.id);
   request.adapterId = input.adapterId;
-  request.env = toEnv(input, context.tenant, memoryId);
+  request.env = toEnv(input, context, memoryId);
   request.memoryId = memoryId;
   request.contextHints = toHints(input);
   request.budget = toBudget(input);
@@ -151,7 +153,7 @@ export function isReservedLabel(key: string): boolean {
   return lower.startsWith("approval_") || lower.startsWith("cordum.");
 }
 
-function toEnv(input: SubmitJobRequest, tenant: string, memoryId: string): Record<string, string> {
+function toEnv(input: SubmitJobRequest, { tenant, traceparent }: SubmitContext, memoryId: string) {
   const env: Record<string, string> = {
     tenant_id: tenant,
     memory_id: memoryId,
@@ -162,6 +164,7 @@ function toEnv(input: SubmitJobRequest, tenant: string, memoryId: string): Recor
   if (input.projectId) env.project_id = input.projectId;
   if (input.contextMode) env.context_mode = input.contextMode;
   if (input.context) env.CORDUM_INPUT = "context";
+  if (traceparent) env.traceparent = traceparent;
   return env;
 }
 

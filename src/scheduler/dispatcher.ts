@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { encodePacket, subjects } from "../bus/index.ts";
 import { type JobStateName, publishTransition } from "../jobs/index.ts";
+import { continueTrace } from "../telemetry/index.ts";
 import { toDispatchedRequest } from "./constraints.ts";
 import { announceEnd, exhaustedEnd } from "./ending.ts";
 import type { Member } from "./fleet.ts";
@@ -106,6 +107,8 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
     const runtimeMs = Number(job.constraints?.budgets?.maxRuntimeMs ?? 0n);
     const attemptMs = timeout?.timeoutMs ?? ports.timeouts().runningTimeoutMs;
     const retries = job.constraints?.budgets?.maxRetries || (timeout?.maxRetries ?? limits.maxRetries);
+    const ids = { "cordum.job.id": job.jobId, "cordum.tenant": job.tenant };
+    const span = continueTrace(job.request.env.traceparent, `dispatch ${job.topic}`, ids);
     if (member) member.asked++; // before the first await: the next job must see it
     const reply = await store
       .dispatch({
@@ -123,7 +126,8 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
       .catch((error) => {
         if (member) member.asked--;
         throw error;
-      });
+      })
+      .finally(span.end);
     if (reply.kind === "refused") {
       if (member) member.asked--;
       if (slot && reply.why !== "missing") await giveBackSlot(slot, job.jobId);
@@ -140,7 +144,14 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
     });
     const packet = encodePacket({ traceId, senderId, kind: "jobRequest", payload, createdAtMs: atUs / 1000 });
     openQuestions++;
-    ask({ job, pools, target: { member, pool }, attempt, packet: bus.signer.seal(packet) });
+    ask({
+      job,
+      pools,
+      target: { member, pool },
+      attempt,
+      packet: bus.signer.seal(packet),
+      traceparent: span.traceparent,
+    });
     return "placed";
   }
 
@@ -157,6 +168,7 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
     target: Target;
     attempt: number;
     packet: Uint8Array;
+    traceparent: string;
   }
 
   /** Puts the job to its worker; a plain worker whose own subject is deaf is reached by the topic (S4). */
@@ -166,7 +178,7 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
     const isDirect = member !== undefined && !member.isTopicOnly;
     const subject = isDirect ? subjects.worker(member.info.id) : job.topic;
     const leaseMs = member?.info.isLeased ? limits.leaseMs : 0;
-    handshakes.ask(subject, packet, { attempt, leaseMs }, (answer) => {
+    handshakes.ask(subject, packet, { attempt, leaseMs, traceparent: question.traceparent }, (answer) => {
       metrics.answers.add(answer);
       if (answer === "nobody" && isDirect && !member.info.isLeased) {
         member.isTopicOnly = true;

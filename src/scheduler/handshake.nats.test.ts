@@ -20,7 +20,7 @@ afterAll(async () => {
   await servers.stop();
 });
 
-function ask(subject: string, terms = { attempt: 1, leaseMs: 0 }): Promise<Answer> {
+function ask(subject: string, terms = { attempt: 1, leaseMs: 0, traceparent: "" }): Promise<Answer> {
   return new Promise((resolve) => handshakes.ask(subject, new Uint8Array(0), terms, resolve));
 }
 
@@ -54,7 +54,9 @@ describe("ask()", () => {
       callback: (_, message) => void setTimeout(() => message.respond("accepted"), 300),
     });
 
-    handshakes.ask("w.late", new Uint8Array(0), { attempt: 1, leaseMs: 0 }, (answer) => answers.push(answer));
+    handshakes.ask("w.late", new Uint8Array(0), { attempt: 1, leaseMs: 0, traceparent: "" }, (answer) =>
+      answers.push(answer),
+    );
     await new Promise((resolve) => setTimeout(resolve, 450));
 
     expect(answers).toEqual(["silence"]);
@@ -70,8 +72,8 @@ describe("ask()", () => {
       },
     });
 
-    await ask("w.terms", { attempt: 3, leaseMs: 30_000 });
-    await ask("w.terms", { attempt: 1, leaseMs: 0 });
+    await ask("w.terms", { attempt: 3, leaseMs: 30_000, traceparent: "" });
+    await ask("w.terms", { attempt: 1, leaseMs: 0, traceparent: "" });
 
     expect(seen).toEqual([
       ["3", "30000"],

@@ -14,6 +14,8 @@ export interface Handshakes {
 export interface Terms {
   attempt: number;
   leaseMs: number;
+  /** W3C trace context; empty for none. */
+  traceparent: string;
 }
 
 interface Waiting {
@@ -54,12 +56,13 @@ export function openHandshakes(bus: Bus, acceptTimeoutMs: number): Handshakes {
   timer.unref();
 
   return {
-    ask(subject, packet, { attempt, leaseMs }, onAnswer) {
+    ask(subject, packet, { attempt, leaseMs, traceparent }, onAnswer) {
       const token = (counter++).toString(36);
       waiting.set(token, { onAnswer, expiresAtMs: performance.now() + acceptTimeoutMs });
       const headers = createHeaders();
       headers.set(headerNames.attempt, String(attempt));
       if (leaseMs > 0) headers.set(headerNames.lease, String(leaseMs));
+      if (traceparent) headers.set(headerNames.traceparent, traceparent);
       bus.connection.publish(subject, packet, { reply: `${inbox}.${token}`, headers });
     },
     close() {

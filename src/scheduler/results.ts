@@ -3,6 +3,7 @@ import { type JobResult, JobResultSchema, JobStatus } from "@cordum/proto/cordum
 import type { MsgHdrs } from "@nats-io/transport-node";
 import { headerNames, type Outcome, parsePacket } from "../bus/index.ts";
 import { type FinishCommit, publishTransition, type TerminalState } from "../jobs/index.ts";
+import { continueTrace } from "../telemetry/index.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { announceEnd } from "./ending.ts";
 import { placeRecord } from "./place-record.ts";
@@ -36,6 +37,8 @@ export function createResults(ports: SchedulerPorts, dispatcher: Dispatcher, onF
     if (refusal) return { kind: "poison", reason: refusal };
     const result = readResult(bytes);
     if (typeof result === "string") return { kind: "poison", reason: result };
+    const traceparent = headers?.get(headerNames.traceparent);
+    const span = continueTrace(traceparent, "finish", { "cordum.job.id": result.jobId });
     try {
       const attempt = Number(headers?.get(headerNames.attempt) || 0) || undefined;
       const handback = headers?.get(headerNames.handback) ?? "";
@@ -45,6 +48,8 @@ export function createResults(ports: SchedulerPorts, dispatcher: Dispatcher, onF
     } catch (error) {
       log.warn({ err: error, job_id: result.jobId }, "result not handled yet, will be tried again");
       return { kind: "retry", afterMs: 1_000 };
+    } finally {
+      span.end();
     }
   }
 

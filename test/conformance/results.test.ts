@@ -201,7 +201,7 @@ describe("results that change nothing", () => {
   });
 });
 
-describe("a leased worker that falls silent", () => {
+describe.concurrent("a leased worker that falls silent", () => {
   it("loses its job after the lease; the next attempt runs elsewhere and the late result is refused", async () => {
     const { pool, worker, jobId, job } = await running();
     worker.freeze();

@@ -39,7 +39,7 @@ async function recordOnly(jobId: string, over: { topic: string; deadlineMs?: num
   await platform.store.create({ id: jobId, request, digest: digestOf(request), ...about });
 }
 
-describe("a job that waits for a worker", () => {
+describe.concurrent("a job that waits for a worker", () => {
   it("22: ends TIMEOUT after the schedule timeout, with the reason, and is a dead letter", async () => {
     const { topic } = platform.fresh();
 
@@ -75,7 +75,7 @@ describe("a job that waits for a worker", () => {
   });
 });
 
-describe("a job that runs", () => {
+describe.concurrent("a job that runs", () => {
   it("59: longer than its topic allows ends TIMEOUT once, is a dead letter, and its worker is told", async () => {
     const second = await platform.addScheduler();
     const worker = await platform.worker({ pool: "brief", isLeased: true, run: () => undefined });

@@ -1,0 +1,34 @@
+import { type Attributes, context, propagation, ROOT_CONTEXT, SpanKind, trace } from "@opentelemetry/api";
+
+const format = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+/**
+ * The W3C trace context to hand on: that of the active span, else the one that came in.
+ * @param incoming - a `traceparent` header; what does not look like one counts as none
+ * @returns empty when there is no trace
+ */
+export function traceparentOf(incoming: string | null | undefined): string {
+  const carrier: { traceparent?: string } = {};
+  propagation.inject(context.active(), carrier);
+  if (carrier.traceparent) return carrier.traceparent;
+  return incoming && format.test(incoming) ? incoming : "";
+}
+
+/** A span that continues a trace which came over the bus. */
+export interface BusSpan {
+  /** To hand on; the incoming one when no span is recorded. */
+  traceparent: string;
+  end(): void;
+}
+
+const untraced: BusSpan = { traceparent: "", end: () => {} };
+
+/** Costs nothing for a job without a trace, and a little when nobody collects spans. */
+export function continueTrace(traceparent: string | undefined, name: string, attributes: Attributes): BusSpan {
+  if (!traceparent) return untraced;
+  const parent = propagation.extract(ROOT_CONTEXT, { traceparent });
+  const span = trace.getTracer("cordum").startSpan(name, { kind: SpanKind.INTERNAL, attributes }, parent);
+  const carrier: { traceparent?: string } = {};
+  propagation.inject(trace.setSpan(parent, span), carrier);
+  return { traceparent: carrier.traceparent ?? traceparent, end: () => span.end() };
+}
