@@ -56,7 +56,22 @@ export function toConnectError(reason: unknown): ConnectError {
     return new ConnectError(reason.message, rpcCode[reason.code], headersOf(reason), detailsOf(reason), reason);
   }
   if (isAbort(reason)) return new ConnectError("the call was canceled", Code.Canceled, undefined, undefined, reason);
+  if (isStoreOutage(reason)) return toConnectError(storeOutage(reason));
   return new ConnectError("internal error", Code.Internal, undefined, undefined, reason);
+}
+
+/** What the Redis client says when the server is gone, starting or full: nothing is wrong with the request. */
+function isStoreOutage(reason: unknown): boolean {
+  if (!(reason instanceof Error)) return false;
+  return (
+    reason.name === "MaxRetriesPerRequestError" ||
+    /^(LOADING|OOM|MASTERDOWN|CLUSTERDOWN|READONLY) /.test(reason.message)
+  );
+}
+
+function storeOutage(cause: unknown): DomainError {
+  const message = "the store does not answer now; nothing was lost, try again";
+  return new DomainError("unavailable", message, { reason: "store_unavailable", retryAfterMs: 1_000, cause });
 }
 
 /** True when the failure is ours and its cause belongs in the log. */

@@ -102,7 +102,7 @@ describe("max_concurrent_jobs", () => {
     await platform.jobs.cancel(waiting, { reason: "", requestedBy: "ada" });
     await platform.jobs.cancel(running, { reason: "", requestedBy: "ada" });
 
-    await platform.reaches(next, ["DISPATCHED", "RUNNING"], 2_000);
+    await until("the next job", () => worker.executed.length === 2, 2_000);
     expect(worker.executed.map(({ request }) => request.jobId)).toEqual([running, next]);
     await release(worker, 1);
     await worker.stop();

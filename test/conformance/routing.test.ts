@@ -81,7 +81,7 @@ describe("the choice of a worker", () => {
     await platform.reaches(free, ["DISPATCHED", "RUNNING"]);
     expect((await platform.reaches(bound, "SCHEDULED")).waiting).toBe("no_workers");
     const european = await keeper(pool, { labels: { region: "eu" } });
-    await platform.reaches(bound, ["DISPATCHED", "RUNNING"]);
+    await until("both jobs", () => idsOf(bare).length + idsOf(european).length === 2);
 
     expect(idsOf(bare)).toEqual([free]);
     expect(idsOf(european)).toEqual([bound]);

@@ -2,6 +2,7 @@ import { readFile, stat } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { until } from "../support/until.ts";
 import {
   buildAll,
   cordumctl,
@@ -114,7 +115,9 @@ describe("cordum dev", () => {
     running.push(await startHelloWorker(folder.path));
     const submit = ["job", "submit", "--topic", "job.hello.slow", "--input", '{"name":"Ada"}'];
     const id = (await cordumctl(folder.path, ...submit)).stdout.trim();
-    await expect.poll(() => cordumctl(folder.path, "job", "status", id)).toMatchObject({ stdout: "DISPATCHED\n" });
+    await until("the worker to have it", async () => {
+      return /DISPATCHED|RUNNING/.test((await cordumctl(folder.path, "job", "status", id)).stdout);
+    });
     await first.stop();
 
     await start();
