@@ -33,7 +33,9 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
   if (apiKeys.trim() !== "") configured.push(...parseApiKeys(apiKeys));
   if (apiKey.trim() !== "") configured.push(parseApiKey(apiKey));
   if (configured.length === 0 && !allowAnonymous) {
-    throw new Error("no API key is configured: set CORDUM_API_KEYS or CORDUM_API_KEY");
+    throw new Error(
+      "no API key is configured: set CORDUM_API_KEYS or CORDUM_API_KEY, or CORDUM_INSECURE_NO_AUTH=1 to let everybody in",
+    );
   }
   const known = toKnownKeys(configured, defaultTenant);
   const anonymous = toCaller(

@@ -1,4 +1,5 @@
 import { Cluster, Redis, type RedisOptions } from "ioredis";
+import { DomainError } from "../errors/index.ts";
 
 /** One Redis, Sentinel or Cluster connection; commands are the same on all. */
 export type RedisClient = Redis | Cluster;
@@ -28,21 +29,34 @@ export interface RedisConnectOptions {
   onError?: (error: Error) => void;
 }
 
+/** How long a server may take to answer the first time: those of a deployment start together. */
+const firstAnswerMs = 10_000;
+
 /**
- * Opens a connection and waits until the server answers.
+ * Opens a connection and waits until the server answers, trying again for 10 s.
  * A command issued while the connection is lost waits for it, about 1.5 s, then fails; so does one whose reply was lost.
- * @throws Error when the first connection cannot be made within 10 s
+ * @throws DomainError unavailable that names the address and the last problem
  */
 export async function openRedis(options: RedisConnectOptions): Promise<RedisClient> {
   const client = createClient(options);
-  client.on("error", (error: Error) => options.onError?.(error));
-  try {
-    await withDeadline(client.connect(), 10_000, `redis at ${redactUrl(options.url)} did not answer within 10 s`);
-  } catch (error) {
-    client.disconnect();
-    throw error;
-  }
-  return client;
+  let problem = "no answer";
+  let isOpen = false;
+  client.on("error", (error: Error) => {
+    problem = error.message;
+    if (isOpen) options.onError?.(error);
+  });
+  const ready = new Promise<boolean>((resolve) => {
+    client.once("ready", () => resolve(true));
+    setTimeout(resolve, firstAnswerMs, false);
+  });
+  client.connect().catch((error: Error) => {
+    problem = problem === "no answer" ? error.message : problem; // it goes on trying
+  });
+  isOpen = await ready;
+  if (isOpen) return client;
+  client.disconnect();
+  const message = `redis at ${redactUrl(options.url)} cannot be reached: ${problem}`;
+  throw new DomainError("unavailable", message, { reason: "store_unavailable" });
 }
 
 function createClient(options: RedisConnectOptions): RedisClient {
@@ -105,12 +119,4 @@ export function redactUrl(url: string): string {
   } catch {
     return "(unreadable url)";
   }
-}
-
-async function withDeadline<T>(work: Promise<T>, ms: number, message: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(message)), ms);
-  });
-  return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }

@@ -1,7 +1,7 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { HeartbeatSchema } from "@cordum/proto/cordum/agent/v1/heartbeat_pb.js";
 import type { Msg } from "@nats-io/transport-node";
-import { type Bus, headerNames, parsePacket, subjects } from "../bus/index.ts";
+import { type Bus, headerNames, isWorkerId, parsePacket, subjects } from "../bus/index.ts";
 import { publishTransition } from "../jobs/index.ts";
 import { tellLost } from "./ending.ts";
 import type { SchedulerPorts } from "./ports.ts";
@@ -51,6 +51,7 @@ export function startLeaseKeeper(bus: Bus, ports: SchedulerPorts): { close(): vo
     } catch {
       return; // counted by the registry, which hears the same packet
     }
+    if (!isWorkerId(workerId)) return; // refused there too
     for (const job of parseNamedJobs(header)) {
       extend(workerId, job).catch((reason) => ports.log.warn({ err: reason, job_id: job.jobId }, "lease not extended"));
     }

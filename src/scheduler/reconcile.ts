@@ -61,6 +61,7 @@ export function startReconciler(
   /** A job has one timer, for whatever is due first: admission, end of lease, deadline, publication of its end. */
   async function timerRanOut(record: JobRecord, nowMs: number): Promise<void> {
     const { state, leaseMs, endsMs, deadlineMs } = record;
+    if (record.updatedAt >= nowMs * 1000) return; // it moved after the sweep: that timer is no longer its timer
     if (isTerminal(state)) return publishAgain(record);
     const isPastDeadline = deadlineMs !== undefined && deadlineMs <= nowMs;
     if (state === "PENDING" && !isPastDeadline) return admission.admitRecord(record);

@@ -10,7 +10,7 @@ import { createAuthenticator } from "../auth/index.ts";
 import { createDlqService } from "../dlq/index.ts";
 import { createCordumApi, createJobService, createJobs } from "../jobs/index.ts";
 import { createMemoryService } from "../memory/index.ts";
-import { createRpcServer, type HealthRegistry } from "../rpc/index.ts";
+import { type Authenticator, createRpcServer, type HealthRegistry } from "../rpc/index.ts";
 import type { Settings } from "../settings.ts";
 import { createStatusService } from "../status/index.ts";
 import { createStreamHub, createStreamService, createStreamSocketHandler } from "../streams/index.ts";
@@ -21,16 +21,23 @@ import type { RunningService } from "./service.ts";
 
 const services = [JobService, CordumApi, WorkerService, StreamService, StatusService, DlqService, MemoryService];
 
+/**
+ * Who may call, by the keys in the settings.
+ * @throws Error when there is no key and CORDUM_INSECURE_NO_AUTH does not say that none is wanted
+ */
+export function openAuthenticator({ auth }: Settings): Authenticator {
+  const { apiKeys, apiKey, insecureNoAuth, tenantId } = auth;
+  return createAuthenticator({ apiKeys, apiKey, defaultTenant: tenantId, allowAnonymous: insecureNoAuth });
+}
+
 /** Every API on one port. */
-export async function startGateway(shared: Shared, health: HealthRegistry): Promise<RunningService> {
+export async function startGateway(
+  shared: Shared,
+  authenticator: Authenticator,
+  health: HealthRegistry,
+): Promise<RunningService> {
   const { settings, log, redis, bus, store, reader, payloads, deadLetters, registry } = shared;
-  const { apiKeys, apiKey, insecureNoAuth, tenantId } = settings.auth;
-  const authenticator = createAuthenticator({
-    apiKeys,
-    apiKey,
-    defaultTenant: tenantId,
-    allowAnonymous: insecureNoAuth,
-  });
+  const { tenantId } = settings.auth;
   const jobs = createJobs({ store, reader, bus });
   const hub = createStreamHub({ bus, reader, log });
   const server = createRpcServer({

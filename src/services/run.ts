@@ -4,7 +4,7 @@ import { answerHealth, createHealthRegistry, type HealthRegistry } from "../rpc/
 import type { Settings } from "../settings.ts";
 import { openTelemetry } from "../telemetry/index.ts";
 import { build } from "./build.ts";
-import { startGateway } from "./gateway.ts";
+import { openAuthenticator, startGateway } from "./gateway.ts";
 import { openShared, type Shared } from "./open-process.ts";
 import { openChecker, openKernel } from "./policy.ts";
 import { startSafetyKernel } from "./safety-kernel.ts";
@@ -57,6 +57,7 @@ export async function runServices({ settings, services, log }: RunOptions): Prom
     });
     closers.push(() => telemetry.close());
 
+    const authenticator = services.has("gateway") ? openAuthenticator(settings) : undefined;
     let kernel: Promise<PolicyKernel> | undefined;
     const localKernel = () => {
       kernel ??= openKernel(settings, log).then((opened) => {
@@ -86,8 +87,8 @@ export async function runServices({ settings, services, log }: RunOptions): Prom
         closers.push(() => scheduler.close(graceMs));
         health.add("scheduler", () => refuseProblem(scheduler));
       }
-      if (services.has("gateway")) {
-        const gateway = await startGateway(shared, health);
+      if (authenticator) {
+        const gateway = await startGateway(shared, authenticator, health);
         closers.push(() => gateway.close(graceMs));
         port = gateway.port;
       }
