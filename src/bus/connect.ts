@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect, errors, type NatsConnection, type NodeConnectionOptions } from "@nats-io/transport-node";
 import type { Logger } from "pino";
+import { DomainError } from "../errors/index.ts";
 import { createPacketSigner, type PacketSigner } from "./signatures.ts";
 import { ensureStreams, type StreamOptions, streams } from "./streams.ts";
 
@@ -46,7 +47,8 @@ export interface Bus {
 
 /**
  * Connects, creates the streams, and reconnects for ever after.
- * @throws Error when no server with JetStream answers within 10 s, or the first one refuses the credentials
+ * @throws DomainError that names the address when no server with JetStream answers within 10 s, or the first one refuses
+ *   the credentials
  */
 export async function openBus(options: BusOptions): Promise<Bus> {
   const { connection, manager } = await connectPatiently(options);
@@ -94,10 +96,19 @@ async function connectPatiently(options: BusOptions) {
       return { connection, manager };
     } catch (error) {
       await connection?.close();
-      if (error instanceof errors.AuthorizationError || performance.now() > giveUpAtMs) throw error;
+      const isFinal = error instanceof errors.AuthorizationError || performance.now() > giveUpAtMs;
+      if (isFinal) throw unreachable(options.url, connection !== undefined, error as Error);
       await sleep(retryMs);
     }
   }
+}
+
+function unreachable(url: string, isConnected: boolean, cause: Error): DomainError {
+  const address = url.replace(/\/\/[^@/,]*@/g, "//"); // no credentials in messages
+  if (!isConnected)
+    return new DomainError("unavailable", `nats at ${address} cannot be reached: ${cause.message}`, { cause });
+  const message = `the streams at nats ${address} cannot be made (JetStream needs the flag -js): ${cause.message}`;
+  return new DomainError("failed_precondition", message, { cause });
 }
 
 /** Creates what is missing, after a pause: a server that is still deleting a stream would delete its successor too. */
