@@ -17,6 +17,8 @@ local replies = {}
 local at = 1
 for n, key in ipairs(KEYS) do
   local operation, id, count = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
+  now_us = text(first_us + n - 1) -- two moves of one job in one batch must not share a line of its log
+  log_field = "@" .. now_us
   replies[n] = operations[operation](key, id, unpack(ARGV, at + 3, at + 2 + count))
   at = at + 3 + count
 end

@@ -145,6 +145,18 @@ describe("transitions", () => {
     expect((await reader.events(jobId)).filter(({ state }) => isTerminal(state))).toHaveLength(1);
   });
 
+  it("keeps a line of the log for each of two moves of one job that are made together", async () => {
+    const jobId = await jobIn("DISPATCHED");
+
+    await Promise.all([
+      store.beat({ jobId, attempt: 1, worker: "w1", leaseMs: 0 }),
+      store.finish({ jobId, to: "SUCCEEDED" }),
+    ]);
+
+    const states = (await reader.events(jobId)).map(({ state }) => state);
+    expect(states).toEqual(["PENDING", "DISPATCHED", "RUNNING", "SUCCEEDED"]);
+  });
+
   it("refuses what is expected of another state, attempt, worker or request, and changes nothing", async () => {
     const jobId = await jobIn("DISPATCHED");
     const before = await reader.get(jobId);

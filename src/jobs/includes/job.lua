@@ -2,8 +2,8 @@
 -- interpreter, not Redis, is most of the cost.
 local time = redis.call("TIME")
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
-local now_us = time[1] .. string.format("%06d", time[2])
-local log_field = "@" .. now_us
+local first_us = time[1] * 1000000 + time[2]
+local now_us, log_field -- set for each operation by commit.lua
 
 -- States that are listed by an index of their own; jobs in all other states are those that have a timer.
 local indexed = { APPROVAL_REQUIRED = true, SCHEDULED = true, SUCCEEDED = true, FAILED = true, CANCELLED = true,
