@@ -24,8 +24,8 @@ const steps = [
   ],
   ["generated code is current", ["node", "scripts/check-generated.ts"]],
   ["build", ["node", "scripts/build.ts"]],
-  ["unit and integration tests", vitest("unit", "--exclude", "test/{e2e,chaos,package}/**")],
-  ["end-to-end tests", vitest("e2e", "--no-file-parallelism", "--passWithNoTests", "test/e2e", "test/chaos")],
+  ["unit and integration tests", vitest("unit", "--exclude", "test/{e2e,clients,chaos,package}/**")],
+  ["end-to-end tests", vitest("e2e", "--no-file-parallelism", "test/e2e", "test/clients", "test/chaos")],
   ["packages", vitest("package", "test/package")],
 ];
 

@@ -81,7 +81,7 @@ async function dev(dataDir: string, port: number | undefined, isJson: boolean): 
   Redis     ${redis_url}
   Metrics   http://127.0.0.1:${platform.metricsPort}/metrics
 
-Try, in another terminal:
+Try, in another terminal, with a worker for job.hello running (examples/hello has some):
   npx cordumctl job submit --topic job.hello --input '{"name":"Ada"}' --wait
 Stop with Ctrl-C.
 `);

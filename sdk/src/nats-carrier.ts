@@ -78,9 +78,11 @@ export class NatsCarrier implements WorkerCarrier {
     nats.subscribe(`${this.#inbox}.*`, { callback: (_, message) => this.#acknowledged(message) });
     nats.subscribe(subjects.cancel, { callback: (_, message) => this.#cancelled(message, listener, false) });
     nats.subscribe(subjects.workerJobs(workerId), { callback: (_, message) => this.#direct(message, listener) });
-    await nats.flush();
     this.#results.connected();
     void this.#follow(nats, listener);
+    await nats.flush().catch((error: unknown) => {
+      if (nats.isClosed()) throw error; // otherwise it subscribes again once it is back
+    });
   }
 
   heartbeat(state: WorkerState, jobs: readonly JobInFlight[]): void {

@@ -42,8 +42,7 @@ export interface Dev {
 export async function startDev({ dataDir, port, env, createLog }: DevOptions): Promise<Dev> {
   await mkdir(dataDir, { recursive: true });
   const file = join(dataDir, "dev.json");
-  const apiKey =
-    env.CORDUM_API_KEY?.trim() || (await keyOfLastTime(file)) || `dev-${randomBytes(18).toString("base64url")}`;
+  const apiKey = env.CORDUM_API_KEY?.trim() || (await keyOf(dataDir));
   const first = loadSettings(withDefaults(env, { apiKey, port }));
   const log = createLog(first);
   const servers = await startPrivateServers({
@@ -108,12 +107,16 @@ function sampleFile(name: string): string {
   return existsSync(own) ? own : fileURLToPath(new URL(`../../config/${name}`, import.meta.url));
 }
 
-/** A key that survives restarts, so that open terminals keep working. */
-async function keyOfLastTime(file: string): Promise<string | undefined> {
+/** The key of this folder, made at the first start: open terminals go on working over restarts. */
+async function keyOf(dataDir: string): Promise<string> {
+  const file = join(dataDir, "api-key");
   try {
-    const { api_key: key } = JSON.parse(await readFile(file, "utf8")) as Partial<DevConnection>;
-    return key || undefined;
-  } catch {
-    return undefined; // first start, or it ended in order
+    const key = (await readFile(file, "utf8")).trim();
+    if (key) return key;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
   }
+  const key = `dev-${randomBytes(18).toString("base64url")}`;
+  await writeFile(file, `${key}\n`, { mode: 0o600 });
+  return key;
 }

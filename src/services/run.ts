@@ -33,6 +33,9 @@ export interface Running {
 export async function runServices({ settings, services, log }: RunOptions): Promise<Running> {
   const name = `cordum-${services.size === 1 ? [...services][0] : "all"}`;
   const health = createHealthRegistry();
+  const started = health.add("start", () => {
+    throw new Error("the process is starting");
+  });
   const closers: (() => Promise<void>)[] = [];
   const graceMs = settings.process.shutdownGraceMs;
   let closing: Promise<void> | undefined;
@@ -93,6 +96,7 @@ export async function runServices({ settings, services, log }: RunOptions): Prom
         port = gateway.port;
       }
     }
+    started();
     return { port, metricsPort: telemetry.metricsPort, close };
   } catch (error) {
     await close();

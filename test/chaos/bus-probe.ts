@@ -1,4 +1,5 @@
 import { connect as connectSocket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { JobStatus } from "@cordum/proto/cordum/agent/v1/job_pb.js";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect, headers as createHeaders } from "@nats-io/transport-node";
@@ -41,7 +42,7 @@ export async function openBusProbe(natsUrl: string, redisUrl: string): Promise<B
     },
     sendCancel: (jobId) => publish("sys.job.cancel", packet({ case: "jobCancel", value: { jobId, reason: "chaos" } })),
     sendOversized: () => sendRaw(natsUrl, "sys.job.submit", 2 * 1024 * 1024),
-    flush: () => Promise.race([nats.flush(), new Promise<void>((resolve) => setTimeout(resolve, 1_000))]),
+    flush: () => Promise.race([nats.flush().catch(() => undefined), sleep(1_000)]),
     async deleteStreams() {
       const manager = await jetstreamManager(nats, { timeout: 1_000 }).catch(() => undefined);
       for (const { name } of Object.values(streams)) await manager?.streams.delete(name).catch(() => undefined);

@@ -7,7 +7,7 @@ describe("the platform under faults", () => {
   it(`brings every accepted job to exactly one end (seed ${seed})`, { timeout: 120_000 }, async () => {
     const { problems, report } = await runChaos({
       seed,
-      durationMs: 15_000,
+      durationMs: 12_000,
       jobsPerSecond: 40,
       lanes: 3,
       maxPauseMs: 800,

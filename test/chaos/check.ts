@@ -119,7 +119,7 @@ function findDispatch({ log }: Pick<JobHistory, "log">, attempt: number): Logged
   return log.find((move) => move.state === "DISPATCHED" && move.attempt === attempt);
 }
 
-/** One key, one job: counted over all jobs that the platform lists. */
+/** One key, one job. */
 export function checkKeys(ledger: Ledger, histories: ReadonlyMap<string, JobHistory>): Violation[] {
   const jobOfKey = new Map<string, string>();
   const found: Violation[] = [];

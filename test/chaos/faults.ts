@@ -77,20 +77,28 @@ function freeze(...kinds: Kind[]): Fault["apply"] {
     });
 }
 
-function exclusive(apply: Fault["apply"]): Fault["apply"] {
+/** Lets one fault after the other at a server: two cannot restart it at once. */
+function createTurns() {
   let last: Promise<unknown> = Promise.resolve();
-  return (target, random) => {
-    last = last.then(() => apply(target, random));
+  return (apply: () => Promise<void>) => {
+    last = last.then(apply);
     return last;
   };
 }
 
-function outage(end: (target: FaultTarget) => Promise<void>, begin: (target: FaultTarget) => Promise<void>) {
-  return exclusive(async (target, random) => {
-    await end(target);
-    await sleep(random.pick([0, random.integer(0, target.maxOutageMs)]));
-    await begin(target);
-  });
+const turns = { nats: createTurns(), redis: createTurns() };
+
+function outage(
+  server: keyof typeof turns,
+  end: (target: FaultTarget) => Promise<void>,
+  begin: (target: FaultTarget) => Promise<void>,
+): Fault["apply"] {
+  return (target, random) =>
+    turns[server](async () => {
+      await end(target);
+      await sleep(random.pick([0, random.integer(0, target.maxOutageMs)]));
+      await begin(target);
+    });
 }
 
 const stay = async () => undefined;
@@ -108,12 +116,13 @@ export const faults: readonly Fault[] = [
   {
     name: "restart NATS",
     weight: 1,
-    apply: outage(stay, ({ cluster }) => cluster.servers.restartNats()),
+    apply: outage("nats", stay, ({ cluster }) => cluster.servers.restartNats()),
   },
   {
     name: "crash NATS",
     weight: 2,
     apply: outage(
+      "nats",
       ({ cluster }) => cluster.servers.killNats(),
       ({ cluster }) => cluster.servers.restartNats(),
     ),
@@ -122,6 +131,7 @@ export const faults: readonly Fault[] = [
     name: "lose NATS data",
     weight: 2,
     apply: outage(
+      "nats",
       ({ cluster }) => cluster.servers.killNats(),
       ({ cluster }) => cluster.servers.restartNats({ wipe: true }),
     ),
@@ -130,12 +140,12 @@ export const faults: readonly Fault[] = [
   {
     name: "restart Redis",
     weight: 2,
-    apply: outage(stay, ({ cluster }) => cluster.servers.restartRedis()),
+    apply: outage("redis", stay, ({ cluster }) => cluster.servers.restartRedis()),
   },
   {
     name: "crash Redis",
     weight: 2,
-    apply: outage(crashRedis, ({ cluster }) => cluster.servers.restartRedis()),
+    apply: outage("redis", crashRedis, ({ cluster }) => cluster.servers.restartRedis()),
   },
   { name: "flush scripts", weight: 1, apply: ({ bus }) => bus.redis(["SCRIPT", "FLUSH"]) },
   { name: "cut Redis clients", weight: 1, apply: ({ bus }) => bus.redis(["CLIENT", "KILL", "TYPE", "normal"]) },

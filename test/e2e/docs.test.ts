@@ -84,7 +84,7 @@ describe.each(runnable)("%s", (file) => {
       folder.path,
     );
 
-    expect({ code, stdout, stderr }).toMatchObject({ code: 0 });
+    expect(code, `${stdout}\n${stderr}`).toBe(0);
     expect(stdout).not.toContain('"code":"');
   });
 });

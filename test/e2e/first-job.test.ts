@@ -89,6 +89,15 @@ describe("cordumctl beside a running cordum dev, without any configuration", () 
     expect(stderr).toContain("topic");
   });
 
+  it("says what a job waits for while nobody serves its topic", async () => {
+    const waiting = ["job", "submit", "--topic", "job.shout", "--prompt", "x", "--wait", "--timeout", "2s"];
+    const { code, stderr } = await ctl(...waiting);
+
+    expect(stderr).toMatch(/job \S+ waits for a worker\n/);
+    expect(stderr).toMatch(/is still SCHEDULED \(no_workers\) after 2s/);
+    expect(code).toBe(6);
+  });
+
   it("cancels a running job, for good", async () => {
     const { stdout: id } = await ctl(...slow().filter((arg) => arg !== "--wait"));
 

@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { runCommand, startProgram } from "../e2e/dev-process.ts";
+import { until } from "../support/until.ts";
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, "../..");
@@ -45,6 +47,7 @@ describe("the published packages", () => {
     ]);
     expect(pathsOf("@cordum/sdk")).toEqual(expect.arrayContaining(["dist/index.js", "dist/index.d.ts"]));
     expect(pathsOf("cordum")).toEqual(expect.arrayContaining(["dist/main.js", "config/safety.yaml"]));
+    expect(pathsOf("@cordum/cordumctl")).toEqual(expect.arrayContaining(["bin/run.js", "oclif.manifest.json"]));
     for (const path of packed.flatMap(({ files }) => files.map((file) => file.path))) {
       expect(path).not.toMatch(/[.]test[.]|(^|[/])src[/]|(?<![.]d)[.]ts$|tsbuildinfo/);
     }
@@ -71,6 +74,21 @@ describe("the published packages", () => {
     const { stdout } = await inFolder("node_modules/.bin/cordumctl", "--version");
 
     expect(stdout).toContain(version);
+  });
+
+  it("run in an empty folder: a platform that records, and a command line that finds it", async () => {
+    const dev = await startProgram(join(folder, "node_modules/.bin/cordum"), ["dev", "--port", "0"], folder);
+    try {
+      await until("cordum dev to be ready", () => dev.output().includes("is ready"), 15_000);
+      const submit = ["job", "submit", "--topic", "job.nobody", "--prompt", "x", "--wait"];
+
+      const { code, stdout } = await runCommand(join(folder, "node_modules/.bin/cordumctl"), submit, folder);
+
+      expect(stdout).toContain("no pool serves topic job.nobody");
+      expect(code).toBe(1);
+    } finally {
+      await dev.stop();
+    }
   });
 
   it("run in an empty folder: the SDK", async () => {

@@ -30,19 +30,19 @@ export async function* followJob(
     try {
       for await (const { job } of jobs.watchJob({ jobId }, signal ? { signal } : {})) {
         if (job === undefined || (last && isSame(last, job))) continue;
-        if (job.state === JobState.APPROVAL_REQUIRED && last?.state !== job.state)
-          note?.(`job ${jobId} waits for approval`);
+        const remark = last?.state === job.state ? undefined : remarkOn(job);
+        if (remark !== undefined) note?.(remark);
         last = job;
         yield job;
       }
     } catch (reason) {
-      if (signal?.aborted) throw waitedTooLong(jobId, last?.state, timeoutMs ?? 0);
+      if (signal?.aborted) throw waitedTooLong(jobId, last, timeoutMs ?? 0);
       if (last === undefined || !isPassing(reason)) throw reason;
       note?.("the gateway has gone away; asking again until it is back");
     }
     if (last && isTerminal(last.state)) return;
     await sleep(500, undefined, signal ? { signal } : {}).catch(() => {
-      throw waitedTooLong(jobId, last?.state, timeoutMs ?? 0);
+      throw waitedTooLong(jobId, last, timeoutMs ?? 0);
     });
   }
 }
@@ -64,6 +64,13 @@ export async function getJob(jobs: Clients["jobs"], jobId: string, options: Call
   return job;
 }
 
+/** What somebody who waits should know: nothing happens until somebody else does something. */
+function remarkOn({ id, state, waitingReason }: Job): string | undefined {
+  if (state === JobState.APPROVAL_REQUIRED) return `job ${id} waits for approval`;
+  if (state === JobState.SCHEDULED && waitingReason === "no_workers") return `job ${id} waits for a worker`;
+  return undefined;
+}
+
 function isSame(a: Job, b: Job): boolean {
   return a.state === b.state && a.attempts === b.attempts && a.updatedAt === b.updatedAt;
 }
@@ -73,12 +80,13 @@ function isPassing(reason: unknown): boolean {
   return code === Code.Unavailable || code === Code.Aborted || code === Code.Canceled;
 }
 
-function waitedTooLong(jobId: string, state: JobState | undefined, timeoutMs: number): CliError {
+function waitedTooLong(jobId: string, last: Job | undefined, timeoutMs: number): CliError {
   const waited = formatDuration(timeoutMs);
-  if (state === JobState.APPROVAL_REQUIRED) {
+  if (last?.state === JobState.APPROVAL_REQUIRED) {
     const message = `job ${jobId} still waits for approval after ${waited}`;
     return new CliError(exitCodes.approvalRequired, message, { code: "approval_required" });
   }
-  const now = state === undefined ? "has said nothing" : `is still ${stateName(state)}`;
+  const reason = last?.state === JobState.SCHEDULED && last.waitingReason ? ` (${last.waitingReason})` : "";
+  const now = last === undefined ? "has said nothing" : `is still ${stateName(last.state)}${reason}`;
   return new CliError(exitCodes.timedOut, `job ${jobId} ${now} after ${waited}`, { code: "deadline_exceeded" });
 }

@@ -14,7 +14,7 @@ export default class JobSubmit extends ControlCommand {
     "Prints the job's id. With --wait: waits until the job has ended, prints what became of it, and ends with its exit code.";
   static override examples = [
     `<%= config.bin %> <%= command.id %> --topic job.hello --input '{"name":"Ada"}' --wait`,
-    "<%= config.bin %> <%= command.id %> --topic job.hello --input @order.json --label region=eu",
+    "<%= config.bin %> <%= command.id %> --topic job.hello --input @order.json --priority batch",
     "cat order.json | <%= config.bin %> <%= command.id %> --topic job.hello --input - --idempotency-key order-17",
   ];
   static override flags = {
