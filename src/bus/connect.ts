@@ -41,6 +41,8 @@ export interface Bus {
   /** Creates missing streams; called at start, and when a consumer or publisher finds one gone. */
   ensureStreams(): Promise<void>;
   isConnected(): boolean;
+  /** Milliseconds, by a clock that never jumps, since the connection was opened or came back; 0 while it is lost. */
+  connectedForMs(): number;
   /** Sends what is buffered, then closes. */
   close(): Promise<void>;
 }
@@ -59,16 +61,17 @@ export async function openBus(options: BusOptions): Promise<Bus> {
     });
     return repairing;
   };
-  let isConnected = true;
+  let connectedAtMs: number | undefined = performance.now();
   void (async () => {
     for await (const status of connection.status()) {
-      if (status.type === "disconnect") isConnected = false;
-      if (status.type === "reconnect") isConnected = true;
+      if (status.type === "disconnect") connectedAtMs = undefined;
+      if (status.type === "reconnect") connectedAtMs = performance.now();
       if (status.type === "disconnect" || status.type === "reconnect") options.log.warn({ nats: status.type }, "nats");
       if (status.type === "reconnect") void repair().catch((error) => options.log.warn({ err: error }, "streams"));
     }
-    isConnected = false;
+    connectedAtMs = undefined;
   })();
+  const isConnected = () => connectedAtMs !== undefined && !connection.isClosed();
   return {
     connection,
     jetstream: jetstream(connection),
@@ -76,7 +79,8 @@ export async function openBus(options: BusOptions): Promise<Bus> {
     signer: options.signer ?? createPacketSigner({ mode: "off" }),
     log: options.log,
     ensureStreams: repair,
-    isConnected: () => isConnected && !connection.isClosed(),
+    isConnected,
+    connectedForMs: () => (connectedAtMs !== undefined && isConnected() ? performance.now() - connectedAtMs : 0),
     close: async () => {
       if (!connection.isClosed()) await connection.drain().catch(() => connection.close());
     },

@@ -39,7 +39,11 @@ export function createBatcher(redis: RedisClient, { script, head = [], isCluster
     try {
       const keys = entries.map((entry) => entry.key);
       const replies = (await runScript(redis, script, keys, args)) as unknown[][];
-      for (const [index, entry] of entries.entries()) entry.resolve(replies[index] ?? []);
+      for (const [index, entry] of entries.entries()) {
+        const reply = replies[index] ?? [];
+        if (Number(reply[0]) >= 0) entry.resolve(reply);
+        else entry.reject(new Error(`${script.name}: ${String(reply[1])}`)); // of this entry alone
+      }
     } catch (error) {
       for (const entry of entries) entry.reject(error);
     } finally {

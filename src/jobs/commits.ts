@@ -125,6 +125,7 @@ export function finishArgs(commit: FinishCommit, keepMs: number): ScriptArg[] {
   return operation("finish", commit.jobId, [
     expected(commit),
     commit.attempt ?? none,
+    commit.digest ?? none,
     commit.worker ?? none,
     commit.to,
     commit.resultPtr ?? none,

@@ -4,48 +4,55 @@
   ARGV[1] how long indexes keep an ended job, ms   ARGV[2] when the sweeper looks whether it was admitted, ms
   ARGV[3] how long payloads are kept, ms
   ARGV    per job: id, request, digest, tenant, topic, trace id (empty: the id), priority, fingerprint,
-          deadline from now (ms, 0 none), trim indexes (0/1), payload key (empty: written elsewhere), payload
-  Returns per job {1, created (µs)}, or {2, fingerprint, state, trace id, result pointer} when it exists. ]]
+          deadline from now (ms, 0 none), payload key (empty: written elsewhere), payload,
+          and whether to tend the indexes recent, tenant, topic and trace (0/1 each)
+  Returns per job {1, created (µs)}, {2, fingerprint, state, trace id, result pointer} when it exists, {-1, message} when
+  it failed. ]]
 local time = redis.call("TIME")
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local now_us = time[1] * 1000000 + time[2]
 local keep_ms, replay_ms, payload_ms = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
-local replies = {}
-
-local function index(key, score, id, trim)
+-- Adds to an index; now and then drops what is too old to be listed, and keeps the index itself alive.
+local function index(key, score, id, tend)
   redis.call("ZADD", key, score, id)
-  if trim ~= "1" then return end
+  if tend ~= "1" then return end
   redis.call("ZREMRANGEBYSCORE", key, "-inf", string.format("%.0f", now_us - keep_ms * 1000))
   redis.call("PEXPIRE", key, keep_ms * 2)
 end
 
-for n, job in ipairs(KEYS) do
-  local at = 3 + (n - 1) * 12
+local function create(n, job)
+  local at = 3 + (n - 1) * 15
   local id, request, digest, tenant, topic = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5]
   local trace, priority, fingerprint = ARGV[at + 6], ARGV[at + 7], ARGV[at + 8]
-  local deadline_ms, trim, payload_key = tonumber(ARGV[at + 9]), ARGV[at + 10], ARGV[at + 11]
+  local deadline_ms, payload_key = tonumber(ARGV[at + 9]), ARGV[at + 10]
   if redis.call("EXISTS", job) == 1 then
     local found = redis.call("HMGET", job, "fingerprint", "state", "trace", "result_ptr")
-    replies[n] = { 2, found[1] or "", found[2], found[3] or id, found[4] or "" }
-  else
-    local prefix = string.sub(job, 1, 6) -- "{jNN}:"
-    local created = string.format("%.0f", now_us + n - 1) -- unique in this call, so that pages have a total order
-    local due = now_ms + replay_ms
-    redis.call("HSET", job, "state", "PENDING", "request", request, "digest", digest, "tenant", tenant, "topic", topic,
-      "priority", priority, "created", created, "@" .. created, "PENDING|0||")
-    if trace ~= "" then redis.call("HSET", job, "trace", trace) end
-    if fingerprint ~= "" then redis.call("HSET", job, "fingerprint", fingerprint) end
-    if deadline_ms > 0 then
-      redis.call("HSET", job, "deadline", string.format("%.0f", now_ms + deadline_ms))
-      due = math.min(due, now_ms + deadline_ms)
-    end
-    redis.call("ZADD", prefix .. "timers", due, id)
-    index(prefix .. "idx:recent", created, id, trim)
-    index(prefix .. "idx:tenant:" .. tenant, created, id, trim)
-    index(prefix .. "idx:topic:" .. topic, created, id, trim)
-    if trace ~= "" then index(prefix .. "idx:trace:" .. trace, created, id, "1") end
-    if payload_key ~= "" then redis.call("SET", payload_key, ARGV[at + 12], "PX", payload_ms) end
-    replies[n] = { 1, created }
+    return { 2, found[1] or "", found[2], found[3] or id, found[4] or "" }
   end
+  local prefix = string.sub(job, 1, 6) -- "{jNN}:"
+  local created = string.format("%.0f", now_us + n - 1) -- unique in this call, so that pages have a total order
+  local due = now_ms + replay_ms
+  redis.call("HSET", job, "state", "PENDING", "request", request, "digest", digest, "tenant", tenant, "topic", topic,
+    "priority", priority, "created", created, "@" .. created, "PENDING|0||")
+  if trace ~= "" then redis.call("HSET", job, "trace", trace) end
+  if fingerprint ~= "" then redis.call("HSET", job, "fingerprint", fingerprint) end
+  if deadline_ms > 0 then
+    redis.call("HSET", job, "deadline", string.format("%.0f", now_ms + deadline_ms))
+    due = math.min(due, now_ms + deadline_ms)
+  end
+  redis.call("ZADD", prefix .. "timers", due, id)
+  index(prefix .. "idx:recent", created, id, ARGV[at + 12])
+  index(prefix .. "idx:tenant:" .. tenant, created, id, ARGV[at + 13])
+  index(prefix .. "idx:topic:" .. topic, created, id, ARGV[at + 14])
+  if trace ~= "" then index(prefix .. "idx:trace:" .. trace, created, id, ARGV[at + 15]) end
+  if payload_key ~= "" then redis.call("SET", payload_key, ARGV[at + 11], "PX", payload_ms) end
+  return { 1, created }
+end
+
+local replies = {}
+for n, job in ipairs(KEYS) do
+  -- What fails for one job must not stop the others half way.
+  local isDone, reply = pcall(create, n, job)
+  replies[n] = isDone and reply or { -1, type(reply) == "table" and reply.err or tostring(reply) }
 end
 return replies

@@ -3,7 +3,7 @@ import { create, toBinary, toJson } from "@bufbuild/protobuf";
 import { JobCancelSchema, type JobRequest, JobRequestSchema } from "@cordum/proto/cordum/agent/v1/job_pb.js";
 import { type SubmitJobRequest, SubmitJobRequestSchema } from "@cordum/proto/cordum/v1/api_pb.js";
 import { type Bus, encodePacket, subjects } from "../bus/index.ts";
-import { DomainError } from "../errors/index.ts";
+import { DomainError, invalidField } from "../errors/index.ts";
 import { publishTransition } from "./events.ts";
 import { digestOf, fingerprintOf, jobIdForKey } from "./identity.ts";
 import { createJobListener } from "./listener.ts";
@@ -50,6 +50,8 @@ export interface Jobs {
 }
 
 const senderId = "cordum-gateway";
+/** Labels, tags and the like ride on the bus, whose messages are at most 1 MiB; constraints are added on the way. */
+const maxRequestBytes = 262_144;
 /** Events are best effort: a listener looks by itself this often. */
 const pollMs = 2_000;
 
@@ -74,6 +76,10 @@ export function createJobs(deps: { store: JobStore; reader: JobReader; bus: Bus 
     job: Pick<NewJob, "traceId" | "priority" | "fingerprint" | "deadlineMs"> & { payload: string | Uint8Array },
   ) {
     const encoded = toBinary(JobRequestSchema, request);
+    if (encoded.length > maxRequestBytes) {
+      const description = `the job is ${encoded.length} bytes without its input; at most ${maxRequestBytes} fit the bus`;
+      throw invalidField("labels", description);
+    }
     const { jobId: id, tenantId: tenant, topic } = request;
     const reply = await store.create({ id, request: encoded, digest: digestOf(encoded), tenant, topic, ...job });
     if (reply.kind === "created") announce(request, encoded, job.traceId, reply.atUs);

@@ -6,14 +6,21 @@ export function shardPrefix(shard: number): string {
   return `{j${shard < 10 ? "0" : ""}${shard}}:`;
 }
 
-const withTimerOnly: ReadonlySet<JobStateName> = new Set(["PENDING", "DISPATCHED", "RUNNING"]);
+const passing: ReadonlySet<JobStateName> = new Set(["PENDING", "DISPATCHED", "RUNNING"]);
+
+/** Whether jobs in a state are listed in an index of their own: not in those that most jobs only pass through. */
+export function hasIndex(state: JobStateName): boolean {
+  return !passing.has(state);
+}
 
 /** Names of the keys of one shard. */
 export function shardKeys(shard: number) {
   const prefix = shardPrefix(shard);
   return {
-    /** Jobs in a state; those in a state without an index of its own are among the jobs that have a timer. */
-    state: (state: JobStateName) => (withTimerOnly.has(state) ? `${prefix}timers` : `${prefix}idx:state:${state}`),
+    /** Only for states that have an index, see `hasIndex`. */
+    state: (state: JobStateName) => `${prefix}idx:state:${state}`,
+    /** Earlier decisions on a job. */
+    decisions: (id: string) => `${prefix}decisions:${id}`,
     timers: `${prefix}timers`,
     recent: `${prefix}idx:recent`,
     tenant: (tenant: string) => `${prefix}idx:tenant:${tenant}`,

@@ -47,7 +47,8 @@ export function createJobListener(bus: Bus): JobListener {
           }
         },
       });
-      await bus.connection.flush();
+      // Without the bus nothing is heard; who waits looks by itself too.
+      await bus.connection.flush().catch(() => undefined);
       return () => stop(jobId, onTransition);
     },
   };

@@ -1,7 +1,7 @@
 import type { DecisionRecord } from "@cordum/proto/cordum/v1/job_pb.js";
-import type { RedisClient } from "../redis/index.ts";
+import { type RedisClient, shardOf } from "../redis/index.ts";
 import { type Cursor, decodeCursor, encodeCursor } from "./cursor.ts";
-import { jobKey, shardKeys } from "./keys.ts";
+import { hasIndex, jobKey, shardKeys } from "./keys.ts";
 import { readIndex } from "./read-index.ts";
 import { type JobRecord, parseDecision, parseRecord } from "./record.ts";
 import { isJobState, type JobStateName } from "./states.ts";
@@ -49,6 +49,9 @@ export interface JobReader {
 /** Rows read at most for one page when filters leave many out; the page then ends early with a cursor. */
 const maxScanned = 2_000;
 
+/** A cursor before every row. */
+const beforeAll: Cursor = { score: Number.MAX_SAFE_INTEGER, id: "\uffff" };
+
 export function createJobReader(redis: RedisClient, shards: number): JobReader {
   const allShards = Array.from({ length: shards }, (_, shard) => shardKeys(shard));
 
@@ -64,7 +67,7 @@ export function createJobReader(redis: RedisClient, shards: number): JobReader {
   /** The index that leaves the fewest rows to be filtered out, in each shard. */
   function indexOf({ state, traceId, topic, tenant }: JobQuery): string[] {
     if (traceId) return allShards.map((keys) => keys.trace(traceId));
-    if (state) return allShards.map((keys) => keys.state(state));
+    if (state && hasIndex(state)) return allShards.map((keys) => keys.state(state));
     if (topic) return allShards.map((keys) => keys.topic(topic));
     if (tenant !== undefined) return allShards.map((keys) => keys.tenant(tenant));
     return allShards.map((keys) => keys.recent);
@@ -90,7 +93,7 @@ export function createJobReader(redis: RedisClient, shards: number): JobReader {
         scanned += rows.length;
         const records = new Map((await getMany(rows.map(({ id }) => id))).map((record) => [record.id, record]));
         for (const row of rows) {
-          if (jobs.length >= query.pageSize) return { jobs, nextCursor: cursor ? encodeCursor(cursor) : "" };
+          if (jobs.length >= query.pageSize) return { jobs, nextCursor: encodeCursor(cursor ?? beforeAll) };
           cursor = row;
           const record = records.get(row.id);
           if (record && matches(record, query)) jobs.push(record);
@@ -103,7 +106,7 @@ export function createJobReader(redis: RedisClient, shards: number): JobReader {
       const key = jobKey(id, shards);
       const [current, earlier] = await Promise.all([
         redis.hmgetBuffer(key, "decision", "decided"),
-        redis.lrangeBuffer(`${key}:decisions`, -limit, -1),
+        redis.lrangeBuffer(shardKeys(shardOf(id, shards)).decisions(id), -limit, -1),
       ]);
       const decisions: DecisionRecord[] = [];
       const [bytes, decided] = current;

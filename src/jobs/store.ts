@@ -1,5 +1,6 @@
 import { Cluster } from "ioredis";
-import { loadScript, type RedisClient, runScript } from "../redis/index.ts";
+import type { Logger } from "pino";
+import { loadScript, type RedisClient, runScript, shardOf } from "../redis/index.ts";
 import { createBatcher } from "./batcher.ts";
 import {
   type BeatCommit,
@@ -20,6 +21,7 @@ import {
   toDispatched,
   toRefused,
 } from "./commits.ts";
+import { createIndexTender } from "./index-tender.ts";
 import { jobKey, payloadKeys, shardKeys } from "./keys.ts";
 import { createSettled } from "./settled.ts";
 import { transitionsAsLua } from "./states.ts";
@@ -91,10 +93,11 @@ export interface JobStoreOptions {
   payloadTtlMs: number;
   /** A job that nobody has admitted for this long is shown to the sweeper. */
   replayAfterMs: number;
+  log?: Logger;
 }
 
 export function createJobStore(redis: RedisClient, options: JobStoreOptions): JobStore {
-  const { shards, keepMs, payloadTtlMs, replayAfterMs } = options;
+  const { shards, keepMs, payloadTtlMs, replayAfterMs, log } = options;
   const isCluster = redis instanceof Cluster;
   const creates = createBatcher(redis, {
     script: createScript,
@@ -103,8 +106,8 @@ export function createJobStore(redis: RedisClient, options: JobStoreOptions): Jo
   });
   const commits = createBatcher(redis, { script: commitScript, isCluster });
   const key = (id: string) => jobKey(id, shards);
-  const settled = createSettled(redis, shards);
-  let created = 0;
+  const settled = createSettled(redis, shards, log);
+  const tender = createIndexTender();
 
   /** A payload that is there already stays: it belongs to the job that has this id. */
   async function putPayload(id: string, payload: string | Uint8Array): Promise<void> {
@@ -114,7 +117,6 @@ export function createJobStore(redis: RedisClient, options: JobStoreOptions): Jo
   return {
     shards,
     async create(job) {
-      const trim = created++ % 64 === 0 ? 1 : 0; // often enough to keep indexes short, seldom enough to cost nothing
       const traceId = job.traceId === job.id ? "" : job.traceId;
       let payload: string | Uint8Array = "";
       if (job.payload !== undefined) {
@@ -122,9 +124,12 @@ export function createJobStore(redis: RedisClient, options: JobStoreOptions): Jo
         if (isCluster) await putPayload(job.id, job.payload);
         else payload = job.payload;
       }
+      const keys = shardKeys(shardOf(job.id, shards));
+      const indexes = [keys.recent, keys.tenant(job.tenant), keys.topic(job.topic), traceId && keys.trace(traceId)];
+      const tended = indexes.map((index) => (index && tender.isDue(index) ? 1 : 0));
       const about = [job.id, job.request, job.digest, job.tenant, job.topic, traceId, job.priority, job.fingerprint];
       const payloadKey = payload === "" ? "" : payloadKeys.context(job.id);
-      const reply = await creates.run(key(job.id), [...about, job.deadlineMs, trim, payloadKey, payload]);
+      const reply = await creates.run(key(job.id), [...about, job.deadlineMs, payloadKey, payload, ...tended]);
       if (Number(reply[0]) === 1) return { kind: "created", atUs: Number(reply[1]) };
       const [fingerprint = "", state = "", trace = "", resultPtr = ""] = reply.slice(1).map(String);
       return { kind: "exists", fingerprint, state, traceId: trace, resultPtr };

@@ -20,6 +20,8 @@ local function due(index, min, max)
 end
 
 local timers = due(prefix .. "timers", "-inf", text(now_ms))
+-- Whoever handles one of them sets its timer anew. Those that cannot be settled now step back, so that the others are seen.
+for _, id in ipairs(timers) do redis.call("ZADD", prefix .. "timers", "XX", now_ms + 5000, id) end
 local scheduled = due(prefix .. "idx:state:SCHEDULED", "(" .. from_us, text(now_us - 5000000))
 local next_us = "0"
 if #scheduled > 0 then

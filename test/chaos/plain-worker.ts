@@ -18,7 +18,8 @@ nats.subscribe("job.chaos.plain", {
   queue: "plain",
   callback: (_, message) => {
     const request = toRequest(message);
-    if (request) void work(request, Number(message.headers?.get("Cordum-Attempt") || 1));
+    const attempt = Number(message.headers?.get("Cordum-Attempt") || 1);
+    if (request) work(request, attempt).catch(() => undefined); // an input that it does not understand
   },
 });
 process.on("SIGTERM", () => {
@@ -37,8 +38,7 @@ function toRequest({ data }: Msg): JobRequest | undefined {
 async function work({ jobId, contextPtr }: JobRequest, attempt: number): Promise<void> {
   log({ event: "start", jobId, attempt });
   const body = await redis.get(contextPtr.slice("redis://".length));
-  if (body === null) return;
-  const { context } = JSON.parse(body) as { context: { workMs: number } };
+  const { context } = JSON.parse(body ?? "{}") as { context: { workMs: number } };
   await new Promise((resolve) => setTimeout(resolve, context.workMs));
   await redis.set(`res:${jobId}`, JSON.stringify({ jobId, worker: workerId, begunAs: attempt }), "EX", 3_600);
   const result = { jobId, status: JobStatus.SUCCEEDED, resultPtr: `redis://res:${jobId}`, workerId };

@@ -7,6 +7,7 @@ local function beat(key, id, expected_attempt, worker, lease_ms)
   if refused then return refused end
   if worker ~= "" and v[6] and v[6] ~= "" and worker ~= v[6] then return { 0, "worker", state, attempt } end
   if lease_ms ~= "0" then
+    if (v[6] or "") == "" then return { 0, "worker", state, attempt } end -- given to a queue group: nobody holds a lease
     local lease = now_ms + lease_ms
     redis.call("HSET", key, "lease", text(lease))
     set_timer(key, id, math.min(lease, tonumber(redis.call("HGET", key, "ends"))))

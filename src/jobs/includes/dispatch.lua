@@ -19,7 +19,7 @@ local function dispatch(key, id, expected, expected_attempt, digest, worker, poo
     redis.call("HSET", key, "state", "DISPATCHED", "updated", now_us, log_field, line, "attempt", attempt, "worker", worker,
       "pool", pool, "max_attempts", max_attempts, "ends", text(ends), "lease", lease, "decision", decision, "decided", now_us)
   else
-    decide(key, decision, v[5])
+    decide(key, id, decision, v[5])
     redis.call("HSET", key, "state", "DISPATCHED", "updated", now_us, log_field, line, "attempt", attempt, "worker", worker,
       "pool", pool, "max_attempts", max_attempts, "ends", text(ends), "lease", lease, "waiting", "")
   end

@@ -1,5 +1,5 @@
 -- Ends the job. Until its end has been published its timer stays, so that the sweeper would publish it.
--- Args: expected, attempt, worker, to, result pointer, error code, error message, execution ms, artifacts, decision, hash,
+-- Args: expected, attempt, digest, worker, to, result pointer, error code, error message, execution ms, artifacts, decision, hash,
 --       dead letter (0/1), how long the record is kept (ms)
 local publish_within_ms = 5000
 
@@ -13,16 +13,17 @@ local function bury(key, id, v, to, code, message, keep_ms)
   redis.call("PEXPIRE", entry, keep_ms)
 end
 
-local function finish(key, id, expected, expected_attempt, worker, to, result_ptr, code, message, execution_ms, artifacts,
+local function finish(key, id, expected, expected_attempt, digest, worker, to, result_ptr, code, message, execution_ms, artifacts,
                       decision, hash, dead_letter, keep_ms)
   local v = redis.call("HMGET", key, "state", "attempt", "tenant", "topic", "trace", "worker", "pool", "slot", "decided",
     "lease")
   local state, attempt = v[1], tonumber(v[2] or 0)
   local refused = refusal(state, attempt, expected, expected_attempt, to)
   if refused then return refused end
+  if digest ~= "" and digest ~= redis.call("HGET", key, "digest") then return { 0, "digest", state, attempt } end
   if not v[6] or v[6] == "" then v[6] = worker -- who of the topic's queue group took it is known only now
   elseif worker ~= "" and worker ~= v[6] then return { 0, "worker", state, attempt } end
-  decide(key, decision, v[9])
+  decide(key, id, decision, v[9])
   local line = log_line(to, attempt, v[6], code)
   if to == "SUCCEEDED" then
     redis.call("HSET", key, "state", to, "updated", now_us, log_field, line, "last_state", state, "worker", v[6],

@@ -7,7 +7,7 @@ local function hold(key, id, expected, digest, to, decision, hash, reason, repla
   if refused then return refused end
   local w = redis.call("HMGET", key, "digest", "waiting", "deadline", "decided")
   if digest ~= "" and digest ~= w[1] then return { 0, "digest", state, attempt } end
-  decide(key, decision, w[4])
+  decide(key, id, decision, w[4])
   redis.call("HSET", key, "state", to, "updated", now_us, "waiting", reason)
   if hash ~= "" then redis.call("HSET", key, "job_hash", hash) end
   if state ~= to or w[2] ~= reason then -- else throttled once more: no line in the log

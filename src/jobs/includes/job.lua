@@ -42,14 +42,15 @@ local function due_in(ms, deadline)
 end
 
 -- Records a decision; an earlier one that says something else goes to the history.
-local function decide(key, decision, decided)
+local function decide(key, id, decision, decided)
   if decision == "" then return end
   if decided then
     local earlier = redis.call("HGET", key, "decision")
     if earlier ~= decision then
-      redis.call("RPUSH", key .. ":decisions", decided .. "|" .. earlier)
-      redis.call("LTRIM", key .. ":decisions", -50, -1)
-      redis.call("EXPIRE", key .. ":decisions", 2592000) -- 30 days: longer than any record is kept
+      local history = prefix_of(key) .. "decisions:" .. id -- no job's record can have this name
+      redis.call("RPUSH", history, decided .. "|" .. earlier)
+      redis.call("LTRIM", history, -50, -1)
+      redis.call("EXPIRE", history, 2592000) -- 30 days: as long as any record is kept
     end
   end
   redis.call("HSET", key, "decision", decision, "decided", now_us)

@@ -10,11 +10,11 @@ local function park(key, id, expected, expected_attempt, digest, pools, waiting,
   local refunds = tonumber(w[2] or 0) + tonumber(refund)
   if burn == "1" and w[3] and attempt - refunds >= tonumber(w[3]) then
     local message = "gave up after " .. (attempt - refunds) .. " attempts, the last on worker " .. (v[6] or "")
-    local reply = finish(key, id, "", "", "", "FAILED", "", "max_retries_exceeded", message, "0", "", "", "", "1", keep_ms)
+    local reply = finish(key, id, "", "", "", "", "FAILED", "", "max_retries_exceeded", message, "0", "", "", "", "1", keep_ms)
     reply[1] = 2
     return reply
   end
-  decide(key, decision, w[7])
+  decide(key, id, decision, w[7])
   -- A job that waits already, or whose worker had no room, waits on.
   local since = (state == "SCHEDULED" or refund == "1") and tonumber(w[5] or "") or now_ms
   redis.call("HSET", key, "state", "SCHEDULED", "updated", now_us, "waiting", waiting, "waiting_since", text(since),
