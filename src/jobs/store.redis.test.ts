@@ -2,7 +2,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { JobRequestSchema } from "@cordum/proto/cordum/agent/v1/job_pb.js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startServers, type TestServers } from "../../test/support/servers.ts";
-import { openRedis, type RedisClient } from "../redis/index.ts";
+import { openRedis, type RedisClient, shardOf } from "../redis/index.ts";
 import { digestOf } from "./identity.ts";
 import { jobKey, shardKeys } from "./keys.ts";
 import { createJobReader, type JobReader } from "./reader.ts";
@@ -117,6 +117,58 @@ describe("create", () => {
     } while (cursor);
 
     expect(seen.toSorted()).toEqual(ids.toSorted());
+  });
+});
+
+describe("a batch", () => {
+  it("commits the others when one of them fails", async () => {
+    const [first, broken, last] = await Promise.all([created(), created(), created()]);
+    await redis.del(jobKey(broken, shards));
+    await redis.set(jobKey(broken, shards), "not a hash");
+
+    const replies = await Promise.allSettled([first, broken, last].map((jobId) => store.dispatch(dispatchOf(jobId))));
+
+    expect(replies.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+    expect((await reader.get(last))?.state).toBe("DISPATCHED");
+  });
+
+  it("creates the others when one of them fails", async () => {
+    const jobs = [newJob(), newJob(), newJob()];
+    await redis.set(`{j0${shardOf(jobs[1]?.id ?? "", shards)}}:idx:topic:job.broken`, "not a sorted set");
+    if (jobs[1]) jobs[1].topic = "job.broken";
+
+    const replies = await Promise.allSettled(jobs.map((job) => store.create(job)));
+
+    expect(replies.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+  });
+});
+
+describe("indexes", () => {
+  it("all expire, however many different topics and tenants there are", async () => {
+    await Promise.all(Array.from({ length: 40 }, (_, n) => created({ topic: `job.t${n}`, tenant: `tenant${n}` })));
+
+    const keys = await redis.keys("*:idx:t*");
+    const ttls = await Promise.all(keys.filter((key) => /job\.t\d|tenant\d/.test(key)).map((key) => redis.pttl(key)));
+
+    expect(ttls).toHaveLength(80);
+    expect(Math.min(...ttls)).toBeGreaterThan(0);
+  });
+
+  it("list running jobs page by page although their leases move", async () => {
+    const ids = await Promise.all(Array.from({ length: 30 }, () => created({ tenant: "running" })));
+    for (const jobId of ids) await store.dispatch(dispatchOf(jobId));
+    const seen: string[] = [];
+    let cursor = "";
+    do {
+      const page = await reader.list({ tenant: "running", state: "DISPATCHED", cursor, pageSize: 4 });
+      seen.push(...page.jobs.map(({ id }) => id));
+      cursor = page.nextCursor;
+      const beat = { attempt: 1, worker: "w1", leaseMs: 60_000 };
+      for (const jobId of ids.slice(20)) await store.beat({ jobId, ...beat, leaseMs: 1_000 * seen.length });
+    } while (cursor);
+
+    expect(new Set(seen).size).toBeGreaterThanOrEqual(20); // those that were not beaten stay DISPATCHED, and are all seen
+    expect(seen.length).toBe(new Set(seen).size);
   });
 });
 
