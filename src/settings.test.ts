@@ -58,6 +58,11 @@ describe("loadSettings()", () => {
     expect(loadSettings({ CORS_ALLOW_ORIGINS: "*" }).gateway.allowedOrigins).toEqual(["*"]);
   });
 
+  it("refuses to keep records for longer than the decisions about them", () => {
+    expect(loadSettings({ JOB_META_TTL: "720h" }).store.jobTtlMs).toBe(30 * 86_400_000);
+    expect(() => loadSettings({ JOB_META_TTL: "721h" })).toThrow("JOB_META_TTL");
+  });
+
   it("asks for the other half of a certificate and its key", () => {
     expect(problemsOf({ NATS_TLS_CERT: "c.pem", GRPC_TLS_KEY: "k.pem" })).toEqual([
       "NATS_TLS_KEY: required, because NATS_TLS_CERT is set",

@@ -77,7 +77,9 @@ export class NatsCarrier implements WorkerCarrier {
     const { workerId } = this.#options.worker;
     nats.subscribe(`${this.#inbox}.*`, { callback: (_, message) => this.#acknowledged(message) });
     nats.subscribe(subjects.cancel, { callback: (_, message) => this.#cancelled(message, listener, false) });
-    nats.subscribe(subjects.workerJobs(workerId), { callback: (_, message) => this.#direct(message, listener) });
+    const direct = { queue: workerId, callback: (_: unknown, message: Msg) => this.#direct(message, listener) };
+    nats.subscribe(subjects.workerJobs(workerId), direct); // a queue: two processes of one id do not run a job twice
+    this.#greetNamesakes(nats);
     this.#results.connected();
     void this.#follow(nats, listener);
     await nats.flush().catch((error: unknown) => {
@@ -168,6 +170,19 @@ export class NatsCarrier implements WorkerCarrier {
     }
     const reason = await nats.closed();
     if (!this.#stop.signal.aborted) this.#resolveClosed(reason ?? new Error("the nats connection was closed"));
+  }
+
+  /** Processes of one worker id share its jobs, which is seldom meant: each is told of the other, and complains. */
+  #greetNamesakes(nats: NatsConnection): void {
+    const { worker, log } = this.#options;
+    const subject = subjects.workerHello(worker.workerId);
+    const callback = (_: unknown, message: Msg) => {
+      if (message.string() === this.#inbox) return;
+      log.warn({ worker: worker.workerId }, "another process has the same worker id; jobs go to either of the two");
+      if (message.reply) nats.publish(subject, this.#inbox); // a greeting; an answer to one has no reply subject
+    };
+    nats.subscribe(subject, { callback });
+    nats.publish(subject, this.#inbox, { reply: subject });
   }
 
   #direct(message: Msg, listener: CarrierListener): void {

@@ -29,6 +29,8 @@ export function createPayloadStore(url: string, log: WorkerLog, options: RedisSe
   const redis = new Redis(url, {
     enableAutoPipelining: true,
     maxRetriesPerRequest: null, // commands wait for the connection; cancel and deadline end the job meanwhile
+    socketTimeout: 10_000, // a server that says nothing is left; what waits is sent again, which harms nobody
+    reconnectOnError: (error: Error) => /^(READONLY|LOADING|MASTERDOWN) /.test(error.message),
     retryStrategy: (times: number) => Math.min(100 * times, 2_000),
     connectionName: "cordum-sdk",
     lazyConnect: true,

@@ -5,6 +5,7 @@ export const subjects = {
   progress: "sys.job.progress",
   cancel: "sys.job.cancel",
   workerJobs: (workerId: string) => `worker.${workerId}.jobs`,
+  workerHello: (workerId: string) => `worker.${workerId}.hello`,
 };
 
 export const headerNames = {

@@ -151,5 +151,10 @@ async function pause(delayMs: number, signal: AbortSignal | undefined): Promise<
 const passingCodes: readonly Code[] = [Code.Unavailable, Code.DeadlineExceeded, Code.Canceled, Code.Aborted];
 
 function isPassing(error: unknown): boolean {
-  return error instanceof ConnectError && passingCodes.includes(error.code);
+  return error instanceof ConnectError && (passingCodes.includes(error.code) || isHttp2Error(error.cause));
+}
+
+/** For example a stream that the gateway refused because it was shutting down. */
+function isHttp2Error(cause: unknown): boolean {
+  return cause instanceof Error && "code" in cause && String(cause.code).startsWith("ERR_HTTP2_");
 }

@@ -98,6 +98,45 @@ describe("a worker", () => {
     expect(await scheduler.output(await scheduler.resultOf("env-none"))).toEqual(envelope);
   });
 
+  it("shares the jobs with another process of the same id: each is executed once", async () => {
+    const runs: string[] = [];
+    let release = () => {};
+    const released = new Promise<void>((resolve) => (release = resolve));
+    const run = async ({ job }: { job: { jobId: string } }) => {
+      runs.push(job.jobId);
+      await released;
+    };
+    const complaints: unknown[] = [];
+    const log = { ...silent, error: (...line: unknown[]) => void complaints.push(line) };
+    const options = { workerId: "twin", handlers: { "job.hello": run }, log };
+    await startWorker(options);
+    await startWorker(options);
+    const jobIds = Array.from({ length: 20 }, (_, n) => `twin-${n}`);
+
+    for (const jobId of jobIds) expect(await scheduler.dispatch("twin", { jobId })).toBe("accepted");
+    scheduler.cancel("nowhere", "lost", "twin"); // whichever hears it knows nothing of that job
+    release();
+
+    for (const jobId of jobIds) await scheduler.resultOf(jobId);
+    expect(runs.toSorted()).toEqual(jobIds.toSorted());
+    expect(complaints).toEqual([]);
+  });
+
+  it("complains when another process has its id, on both sides, and only then", async () => {
+    const heard: string[] = [];
+    const logOf = (name: string) => ({ ...silent, warn: (_: unknown, text: string) => void heard.push(name + text) });
+    const workerWith = (workerId: string, name: string) =>
+      startWorker({ workerId, handlers: { "job.hello": greet }, log: logOf(name) as WorkerLog });
+
+    await workerWith("single", "x");
+    await workerWith("double", "a: ");
+    await workerWith("double", "b: ");
+
+    const complaint = "another process has the same worker id; jobs go to either of the two";
+    await eventually(() => heard.length === 2, "both complaints");
+    expect(heard.toSorted()).toEqual([`a: ${complaint}`, `b: ${complaint}`]);
+  });
+
   it("types and checks input and output by a protobuf message", async () => {
     const budget = defineHandler({
       input: BudgetSchema,

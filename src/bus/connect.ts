@@ -15,10 +15,12 @@ export interface BusOptions extends StreamOptions {
   /** Shown in the server's connection list. */
   name: string;
   signer?: PacketSigner;
+  /** How long a server that cannot be used yet is tried again, ms. Default 10 000. */
+  connectWithinMs?: number;
   log: Logger;
 }
 
-const connectWithinMs = 10_000;
+const defaultConnectWithinMs = 10_000;
 const retryMs = 250;
 const deletionSettlesMs = 500;
 
@@ -38,7 +40,7 @@ export interface Bus {
   manager: JetStreamManager;
   signer: PacketSigner;
   log: Logger;
-  /** Creates missing streams; called at start, and when a consumer or publisher finds one gone. */
+  /** Creates missing streams, and repairs their options; called at start, and when a stream is found gone. */
   ensureStreams(): Promise<void>;
   isConnected(): boolean;
   /** Milliseconds, by a clock that never jumps, since the connection was opened or came back; 0 while it is lost. */
@@ -49,8 +51,8 @@ export interface Bus {
 
 /**
  * Connects, creates the streams, and reconnects for ever after.
- * @throws DomainError that names the address when no server with JetStream answers within 10 s, or the first one refuses
- *   the credentials
+ * @throws DomainError that names the address when no server with JetStream answers within 10 s, the first one
+ *   refuses the credentials, or a stream of somebody else stands in the way
  */
 export async function openBus(options: BusOptions): Promise<Bus> {
   const { connection, manager } = await connectPatiently(options);
@@ -90,7 +92,7 @@ export async function openBus(options: BusOptions): Promise<Bus> {
 /** A platform and its servers are often started together: the first try may come too early. */
 async function connectPatiently(options: BusOptions) {
   const connectionOptions = await toConnectionOptions(options);
-  const giveUpAtMs = performance.now() + connectWithinMs;
+  const giveUpAtMs = performance.now() + (options.connectWithinMs ?? defaultConnectWithinMs);
   for (;;) {
     let connection: NatsConnection | undefined;
     try {
@@ -100,6 +102,7 @@ async function connectPatiently(options: BusOptions) {
       return { connection, manager };
     } catch (error) {
       await connection?.close();
+      if (error instanceof DomainError) throw error; // a stream stands in the way: it will not go by itself
       const isFinal = error instanceof errors.AuthorizationError || performance.now() > giveUpAtMs;
       if (isFinal) throw unreachable(options.url, connection !== undefined, error as Error);
       await sleep(retryMs);
@@ -111,7 +114,8 @@ function unreachable(url: string, isConnected: boolean, cause: Error): DomainErr
   const address = url.replace(/\/\/[^@/,]*@/g, "//"); // no credentials in messages
   if (!isConnected)
     return new DomainError("unavailable", `nats at ${address} cannot be reached: ${cause.message}`, { cause });
-  const message = `the streams at nats ${address} cannot be made (JetStream needs the flag -js): ${cause.message}`;
+  const advice = cause.name === "JetStreamNotEnabled" ? " (nats-server needs the flag -js)" : "";
+  const message = `the streams at nats ${address} cannot be made${advice}: ${cause.message}`;
   return new DomainError("failed_precondition", message, { cause });
 }
 

@@ -5,6 +5,7 @@ import { toConnectError } from "./errors.ts";
 describe("toConnectError()", () => {
   it.each([
     ["MaxRetriesPerRequestError", "Reached the max retries"],
+    ["Error", "Command timed out"],
     ["ReplyError", "LOADING Redis is loading the dataset in memory"],
     ["ReplyError", "OOM command not allowed when used memory > 'maxmemory'."],
   ])("says unavailable when the store is out: %s %s", (name, message) => {

@@ -65,12 +65,13 @@ function isStoreOutage(reason: unknown): boolean {
   if (!(reason instanceof Error)) return false;
   return (
     reason.name === "MaxRetriesPerRequestError" ||
+    reason.message === "Command timed out" ||
     /^(LOADING|OOM|MASTERDOWN|CLUSTERDOWN|READONLY) /.test(reason.message)
   );
 }
 
 function storeOutage(cause: unknown): DomainError {
-  const message = "the store does not answer now; nothing was lost, try again";
+  const message = "the store does not answer now; try again";
   return new DomainError("unavailable", message, { reason: "store_unavailable", retryAfterMs: 1_000, cause });
 }
 

@@ -47,7 +47,7 @@ export async function openShared(settings: Settings, name: string, log: Logger):
     const { shards, jobTtlMs: keepMs, dataTtlMs: payloadTtlMs } = settings.store;
     const replayAfterMs = settings.scheduler.pendingReplayAfterMs;
     const registry = openWorkerRegistry(bus, { ttlMs: settings.scheduler.workerTtlMs });
-    const store = createJobStore(redis, { shards, keepMs, payloadTtlMs, replayAfterMs });
+    const store = createJobStore(redis, { shards, keepMs, payloadTtlMs, replayAfterMs, log });
     return {
       settings,
       log,
@@ -73,13 +73,13 @@ export async function openShared(settings: Settings, name: string, log: Logger):
 }
 
 async function toRedisOptions({ redis }: Settings, name: string, log: Logger): Promise<RedisConnectOptions> {
-  const { url, clusterAddresses, sentinelAddresses, sentinelMaster, tls } = redis;
+  const { url, clusterAddresses, sentinelAddresses: addresses, sentinelMaster, sentinelPassword, tls } = redis;
   return {
     url,
     name,
     clusterAddresses,
     tls: hasTls(tls) ? { ...tls, ...(await readPems(tls)) } : undefined,
-    ...(sentinelAddresses.length > 0 && { sentinel: { addresses: sentinelAddresses, name: sentinelMaster } }),
+    ...(addresses.length > 0 && { sentinel: { addresses, name: sentinelMaster, password: sentinelPassword } }),
     onError: (error) => log.warn({ err: error }, "redis connection"),
   };
 }

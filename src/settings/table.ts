@@ -8,6 +8,8 @@ const day = 24 * hour;
 
 const anyDuration = { min: 1, max: 365 * day };
 const keepFor = { min: second, max: 3650 * day };
+/** Decisions about a job are kept for 30 days, so its record must not outlive that. */
+const keepRecordFor = { min: second, max: 30 * day };
 
 /** Files and options of a TLS client; the same five for every server that we connect to. */
 function tlsClient(prefix: string, server: string) {
@@ -90,6 +92,12 @@ export const table = {
       "mymaster",
       "Name of the primary that the Sentinels watch.",
     ),
+    sentinelPassword: optional(
+      "REDIS_SENTINEL_PASSWORD",
+      text,
+      "Password of the Sentinels themselves. That of the primary stands in `REDIS_URL`.",
+      { secret: true },
+    ),
     tls: tlsClient("REDIS", "the Redis server"),
   },
   store: {
@@ -99,9 +107,13 @@ export const table = {
       16,
       "Partitions of the job and run state. Fixed at the first start against a Redis, verified at every later one.",
     ),
-    jobTtlMs: variable("JOB_META_TTL", duration(keepFor), 7 * day, "How long the record of a finished job is kept.", {
-      aliases: [{ name: "JOB_META_TTL_SECONDS", kind: seconds(keepFor) }],
-    }),
+    jobTtlMs: variable(
+      "JOB_META_TTL",
+      duration(keepRecordFor),
+      7 * day,
+      "How long the record of a finished job is kept, at most 30 days.",
+      { aliases: [{ name: "JOB_META_TTL_SECONDS", kind: seconds(keepRecordFor) }] },
+    ),
     dataTtlMs: variable("REDIS_DATA_TTL", duration(keepFor), day, "How long inputs and outputs of jobs are kept.", {
       aliases: [{ name: "REDIS_DATA_TTL_SECONDS", kind: seconds(keepFor) }],
     }),
@@ -259,7 +271,7 @@ export const table = {
       "PENDING_REPLAY_AFTER",
       duration({ min: 100, max: day }),
       10 * second,
-      "A submitted job that nobody admitted for this long is published again.",
+      "A submitted job that nobody admitted for this long is admitted by the sweeper.",
     ),
   },
   signatures: {

@@ -34,8 +34,6 @@ export interface WorkerRegistry {
   onHeartbeat(listener: (worker: WorkerInfo, message: Msg) => void): void;
   /** Called with the id of a worker that has not been heard from for its time to live. */
   onExpired(listener: (id: string) => void): void;
-  /** Forgets a worker until its next heartbeat: nobody listens on its subject. */
-  forget(id: string): void;
   close(): void;
 }
 
@@ -87,7 +85,6 @@ export function openWorkerRegistry(bus: Bus, { ttlMs, now = Date.now }: Registry
     live: () => [...workers.values()].filter(isLive),
     onHeartbeat: (listener) => void listeners.push(listener),
     onExpired: (listener) => void expiredListeners.push(listener),
-    forget: (id) => void workers.delete(id),
     close() {
       clearInterval(sweeper);
       if (!bus.connection.isClosed()) subscription.unsubscribe();
