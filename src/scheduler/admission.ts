@@ -23,6 +23,8 @@ export interface Admission {
   admitPacket(bytes: Uint8Array, subject: string): Promise<Outcome>;
   /** Decides on a recorded job again, for one that nobody admitted or that was throttled. */
   admitRecord(record: JobRecord): Promise<void>;
+  /** Leaves the jobs that it would look at again to others. */
+  close(): void;
 }
 
 interface Submission {
@@ -35,9 +37,15 @@ interface Submission {
 const done: Outcome = { kind: "done" };
 const throttleMs = 5_000;
 const retryMs = 1_000;
+/** Waiting jobs that one process looks at by itself. */
+const maxRetries = 1_000;
 
 export function createAdmission(ports: SchedulerPorts, dispatcher: Dispatcher): Admission {
   const { bus, store, policy, metrics, limits, log } = ports;
+
+  /** Jobs that will be looked at again here. */
+  const retries = new Map<string, NodeJS.Timeout>();
+  let isClosed = false;
 
   async function admitPacket(bytes: Uint8Array, subject: string): Promise<Outcome> {
     const refusal = bus.signer.refusal(bytes);
@@ -130,7 +138,10 @@ export function createAdmission(ports: SchedulerPorts, dispatcher: Dispatcher): 
 
   /** A waiting job is looked at again; should this process end before, the sweeper does it. */
   function retryLater(jobId: string, afterMs: number): void {
+    // One look at a time is enough, also when the sweeper shows the job; what is too many here is left to it.
+    if (isClosed || retries.has(jobId) || retries.size >= maxRetries) return;
     const timer = setTimeout(() => {
+      retries.delete(jobId);
       const again = async () => {
         const record = await ports.reader.get(jobId);
         if (record?.state === "PENDING") await admitRecord(record);
@@ -138,6 +149,7 @@ export function createAdmission(ports: SchedulerPorts, dispatcher: Dispatcher): 
       again().catch((error) => log.warn({ err: error, job_id: jobId }, "waiting job not decided yet"));
     }, afterMs);
     timer.unref();
+    retries.set(jobId, timer);
   }
 
   async function deny(job: Placeable, digest: string, decision: Decision): Promise<Placed> {
@@ -145,7 +157,7 @@ export function createAdmission(ports: SchedulerPorts, dispatcher: Dispatcher): 
     const isDenied = decision.decision === SafetyDecision.DENY;
     const finish = {
       jobId: job.jobId,
-      states: ["PENDING", "SCHEDULED", "APPROVAL_REQUIRED"] as const,
+      states: ["PENDING"] as const,
       digest,
       to: "DENIED" as const,
       errorCode: isDenied ? "safety_denied" : "safety_unknown",
@@ -203,10 +215,17 @@ export function createAdmission(ports: SchedulerPorts, dispatcher: Dispatcher): 
   async function admitRecord(record: JobRecord): Promise<void> {
     const { request, encodedRequest: encoded, traceId } = record;
     const decision = await decide(request);
-    if (!(decision instanceof DomainError)) await enforce({ request, encoded, traceId }, decision);
+    if (decision instanceof DomainError) retryLater(record.id, decision.retryAfterMs ?? retryMs);
+    else await enforce({ request, encoded, traceId }, decision);
   }
 
-  return { admitPacket, admitRecord };
+  function close(): void {
+    isClosed = true;
+    for (const timer of retries.values()) clearTimeout(timer);
+    retries.clear();
+  }
+
+  return { admitPacket, admitRecord, close };
 }
 
 /** The job in a submit packet, without labels that only the platform may set; or why there is none. */

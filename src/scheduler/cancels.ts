@@ -4,11 +4,12 @@ import type { Msg } from "@nats-io/transport-node";
 import { parsePacket, subjects } from "../bus/index.ts";
 import { isTerminal } from "../jobs/index.ts";
 import { endJob } from "./ending.ts";
+import { toParked } from "./place-record.ts";
 import type { SchedulerPorts } from "./ports.ts";
 
 /** Ends jobs that somebody cancels on the bus. A gateway commits first and publishes then: its jobs free their slots. */
 export function startCancels(ports: SchedulerPorts): { close(): void } {
-  const { bus, reader, fleet, slots, log } = ports;
+  const { bus, reader, fleet, queues, slots, log } = ports;
 
   async function cancel(message: Msg): Promise<void> {
     if (bus.signer.refusal(message.data)) return;
@@ -24,6 +25,7 @@ export function startCancels(ports: SchedulerPorts): { close(): void } {
     const record = await reader.get(jobId);
     if (!record || !isTerminal(record.state)) return;
     fleet.ended(jobId);
+    if (record.lastState === "SCHEDULED") await queues.remove(record.pools, toParked(record));
     if (record.slot) await slots.giveBack(record.slot, jobId);
   }
 

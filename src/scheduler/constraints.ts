@@ -1,6 +1,7 @@
 import { clone, create, toBinary, toJsonString } from "@bufbuild/protobuf";
 import { BudgetSchema, type JobRequest, JobRequestSchema } from "@cordum/proto/cordum/agent/v1/job_pb.js";
 import { type PolicyConstraints, PolicyConstraintsSchema } from "@cordum/proto/cordum/agent/v1/safety_pb.js";
+import type { Placeable } from "./ports.ts";
 
 /** What a worker is sent: the stored request with the limits that policy and deadline put on it. */
 export interface DispatchLimits {
@@ -25,6 +26,17 @@ export function toDispatchedRequest(encoded: Uint8Array, request: JobRequest, li
   }
   if (constraints) Object.assign(limited.env, constraintEnv(constraints));
   return toBinary(JobRequestSchema, limited);
+}
+
+/** What a packet holds beside request and trace id: headers, envelope, signature, deadline. */
+const packetMarginBytes = 4_096;
+
+/** Pure: whether the packet for a worker would be larger than the bus takes. Encodes only what may be. */
+export function isTooLarge({ encodedRequest, request, traceId, constraints }: Placeable, maxBytes: number): boolean {
+  const room = maxBytes - packetMarginBytes - 3 * traceId.length;
+  if (!constraints || encodedRequest.length > room) return encodedRequest.length > room;
+  if (encodedRequest.length < room / 2) return false;
+  return toDispatchedRequest(encodedRequest, request, { constraints, deadlineInMs: undefined }).length > room;
 }
 
 /** Constraints as environment keys: each only when policy set it. */

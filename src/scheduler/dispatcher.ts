@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { encodePacket, subjects } from "../bus/index.ts";
-import { type JobStateName, publishTransition } from "../jobs/index.ts";
+import { type Dispatched, type JobStateName, publishTransition } from "../jobs/index.ts";
 import { continueTrace } from "../telemetry/index.ts";
-import { toDispatchedRequest } from "./constraints.ts";
-import { announceEnd, exhaustedEnd } from "./ending.ts";
+import { isTooLarge, toDispatchedRequest } from "./constraints.ts";
+import { announceEnd, endJob, exhaustedEnd } from "./ending.ts";
 import type { Member } from "./fleet.ts";
 import type { Answer } from "./handshake.ts";
 import { isForged } from "./is-forged.ts";
-import { placementLabels } from "./placement.ts";
+import { hasLabels, placementLabels } from "./placement.ts";
 import { eligiblePools } from "./pools.ts";
 import type { Placeable, SchedulerPorts } from "./ports.ts";
 import { tenantQueue } from "./queue.ts";
@@ -38,6 +38,8 @@ export interface Dispatcher {
   place(job: Placeable, options: PlaceOptions): Promise<Placed>;
   /** Called when a job found no worker and was parked with these pools. */
   onParked(listener: (pools: readonly string[]) => void): void;
+  /** From now on what fails is not tried again: this process is to end. */
+  closing(): void;
   /** Resolves when every dispatch so far has been answered and the answer is handled. */
   idle(): Promise<void>;
   /** Whether nobody listened on a topic when it was last tried, a short while ago. */
@@ -46,6 +48,15 @@ export interface Dispatcher {
   onServed(listener: (pool: string, topic: string) => void): void;
   /** Called when a worker has accepted a job. */
   onAccepted(listener: (job: { jobId: string; attempt: number; worker: string; isLeased: boolean }) => void): void;
+}
+
+/** A dispatch to whose commit no reply came. */
+interface AskedDispatch {
+  attempt: number;
+  isLeased: boolean;
+  member: Member | undefined;
+  pool: string;
+  askedAtMs: number;
 }
 
 interface Target {
@@ -57,7 +68,9 @@ interface Target {
 export function createDispatcher(ports: SchedulerPorts): Dispatcher {
   const { bus, store, fleet, queues, slots, handshakes, metrics, limits } = ports;
   const parkedListeners: ((pools: readonly string[]) => void)[] = [];
-  let openQuestions = 0;
+  /** `<job>/<attempt>` of dispatches that are sent and whose answer is not handled. */
+  const openQuestions = new Set<string>();
+  let isClosing = false;
   let servedListener: ((pool: string, topic: string) => void) | undefined;
   const acceptedListeners: Parameters<Dispatcher["onAccepted"]>[0][] = [];
   /** Topics on whose subject nobody listened, and until when they are not tried. Spares a commit for each such job. */
@@ -70,7 +83,12 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
       requires: job.request.meta?.requires ?? [],
       preferredPool: labels.preferred_pool ?? "",
     });
-    if (eligible.kind === "none") return endUnroutable(job, options, eligible.message);
+    if (eligible.kind === "none") return endUnplaceable(job, options, "no_pool_mapping", eligible.message);
+    const maxBytes = bus.connection.info?.max_payload ?? Number.POSITIVE_INFINITY;
+    if (isTooLarge(job, maxBytes)) {
+      const message = `the request does not fit into a packet of ${maxBytes} bytes`;
+      return endUnplaceable(job, options, "request_too_large", message);
+    }
     // Asked now, the question would wait for the bus, and silence would be taken for an answer.
     const unaskable = bus.isConnected() ? undefined : "bus_unavailable";
     const target = options.waitBecause ?? unaskable ?? chooseTarget(job, eligible.pools, options.member);
@@ -84,10 +102,11 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
 
   /** The worker to ask, or why the job must wait. */
   function chooseTarget(job: Placeable, pools: readonly string[], member: Member | undefined): Target | string {
-    if (member) return { member, pool: member.info.pool };
+    if (member && pools.includes(member.info.pool)) return { member, pool: member.info.pool };
     const labels = placementLabels(job.request.labels);
     const preferredWorker = job.request.labels.preferred_worker_id ?? "";
-    const choice = fleet.choose({ pools, labels, preferredWorker });
+    const topicPools = ports.pools().topics.get(job.topic) ?? pools;
+    const choice = fleet.choose({ pools, labels, preferredWorker, topicPools });
     if (choice.kind === "worker") return { member: choice.member, pool: choice.member.info.pool };
     if (choice.kind === "wait") return choice.reason;
     // Labels cannot be checked on a worker that nobody knows.
@@ -109,6 +128,7 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
     const retries = job.constraints?.budgets?.maxRetries || (timeout?.maxRetries ?? limits.maxRetries);
     const ids = { "cordum.job.id": job.jobId, "cordum.tenant": job.tenant };
     const span = continueTrace(job.request.env.traceparent, `dispatch ${job.topic}`, ids);
+    const askedAtMs = Date.now();
     if (member) member.asked++; // before the first await: the next job must see it
     const reply = await store
       .dispatch({
@@ -123,7 +143,15 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
         ...(options.decision && { decision: options.decision }),
         ...(options.isRefund && { isRefund: true }),
       })
-      .catch((error) => {
+      .catch(async (error) => {
+        const reply = await readDispatch(job.jobId, {
+          attempt: options.attempt ?? 0,
+          isLeased,
+          member,
+          pool,
+          askedAtMs,
+        }).catch(() => undefined);
+        if (reply) return reply;
         if (member) member.asked--;
         throw error;
       })
@@ -143,7 +171,8 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
       deadlineInMs,
     });
     const packet = encodePacket({ traceId, senderId, kind: "jobRequest", payload, createdAtMs: atUs / 1000 });
-    openQuestions++;
+    if (from === "SCHEDULED" && pools.length > 1) unqueueElsewhere(job, pools, pool);
+    openQuestions.add(`${job.jobId}/${attempt}`);
     ask({
       job,
       pools,
@@ -153,6 +182,48 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
       traceparent: span.traceparent,
     });
     return "placed";
+  }
+
+  /**
+   * What the store would have replied to a dispatch, when it was made and only the reply was lost: a job that is
+   * DISPATCHED and was not sent would stay so. Asks for as long as this process lives.
+   */
+  async function readDispatch(jobId: string, asked: AskedDispatch): Promise<Dispatched | undefined> {
+    const record = await persistently(() => ports.reader.get(jobId));
+    const isOurs =
+      record?.state === "DISPATCHED" &&
+      record.attempt === asked.attempt + 1 &&
+      record.worker === (asked.isLeased ? (asked.member?.info.id ?? "") : "") &&
+      record.pool === asked.pool &&
+      record.updatedAt >= (asked.askedAtMs - clockSkewMs) * 1000;
+    if (!isOurs || openQuestions.has(`${jobId}/${record.attempt}`) || fleet.has(jobId)) return undefined;
+    const deadlineInMs = record.deadlineMs && Math.max(1, record.deadlineMs - Date.now());
+    const from = record.attempt === 1 ? ("PENDING" as const) : ("SCHEDULED" as const);
+    return { kind: "dispatched", from, attempt: record.attempt, deadlineInMs, atUs: record.updatedAt };
+  }
+
+  /** Tries until it works, or until this process is to end. */
+  async function persistently<T>(attempt: () => Promise<T>): Promise<T> {
+    for (let pauseMs = 100; ; pauseMs = Math.min(pauseMs * 2, 2_000)) {
+      try {
+        return await attempt();
+      } catch (error) {
+        if (isClosing) throw error;
+        await sleep(pauseMs);
+      }
+    }
+  }
+
+  /** It was taken out of one queue; what is left of it in the others would only be in the way. */
+  function unqueueElsewhere(
+    { jobId, tenant, topic, priority, request }: Placeable,
+    pools: readonly string[],
+    pool: string,
+  ) {
+    const others = pools.filter((other) => other !== pool);
+    queues
+      .remove(others, { jobId, tenant, topic, priority, labels: placementLabels(request.labels) })
+      .catch((error) => ports.log.warn({ err: error, job_id: jobId }, "job not taken out of other queues"));
   }
 
   /** A slot that the job holds under another placement, as when a submit comes twice, stays with it. */
@@ -182,16 +253,21 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
       metrics.answers.add(answer);
       if (answer === "nobody" && isDirect && !member.info.isLeased) {
         member.isTopicOnly = true;
-        ask(question);
-        return;
+        if (mayUseTopic(job)) return ask(question);
       }
       if (member) member.asked--;
       answered(question, answer)
         .catch((error) => {
           ports.log.error({ err: error, job_id: job.jobId }, "answer to a dispatch not handled; its lease will");
         })
-        .finally(() => openQuestions--);
+        .finally(() => openQuestions.delete(`${job.jobId}/${attempt}`));
     });
+  }
+
+  /** Whoever listens on the topic takes the job, so that all of them must have its labels. */
+  function mayUseTopic({ topic, request }: Placeable): boolean {
+    const pools = ports.pools().topics.get(topic) ?? [];
+    return hasLabels(fleet.sharedLabels(pools), placementLabels(request.labels));
   }
 
   async function answered({ job, target, attempt }: Question, answer: Answer): Promise<void> {
@@ -206,16 +282,15 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
       }
       return;
     }
-    if (member && answer === "nobody") fleet.lost(member.info.id);
-    else if (member) member.isSuspect = true;
-    else setDeaf(job.topic);
+    const isUnreachable = member?.isTopicOnly && !mayUseTopic(job); // it may have room for jobs without labels
+    if (member && answer !== "nobody") member.isSuspect = true;
+    else if (member && !isUnreachable) fleet.lost(member.info.id);
+    else if (!member) setDeaf(job.topic);
     metrics.retried.add(answer);
     const expected = { states: ["DISPATCHED"] as const, attempt };
     // Silence of a leased worker may mean that it is at work: that attempt counts.
-    await place(
-      job,
-      answer === "silence" ? { ...expected, waitBecause: "no_answer" } : { ...expected, isRefund: true },
-    );
+    const options = answer === "silence" ? { waitBecause: "no_answer" } : { isRefund: true };
+    await persistently(() => place(job, { ...expected, ...options }));
   }
 
   function isDeaf(topic: string): boolean {
@@ -254,18 +329,29 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
     const { from, attempt, atUs } = reply;
     const event = { jobId, tenant, topic, traceId, from, to: "SCHEDULED" as const, atUs, attempt };
     publishTransition(bus, { ...event, errorCode: waiting });
-    await queues.enqueue(pools, { jobId, tenant, topic, priority, labels: placementLabels(job.request.labels) });
+    const parked = { jobId, tenant, topic, priority, labels: placementLabels(job.request.labels) };
+    if (!(await queues.enqueue(pools, parked))) {
+      const errorMessage = "too many different sets of labels wait for workers of these pools";
+      const end = { jobId, states: ["SCHEDULED"] as const, attempt, to: "FAILED" as const, errorMessage };
+      await endJob(ports, { ...end, errorCode: "too_many_label_sets", isDeadLetter: true });
+      return "placed";
+    }
     for (const listener of parkedListeners) listener(pools);
     return "placed";
   }
 
-  async function endUnroutable(job: Placeable, options: PlaceOptions, message: string): Promise<Placed> {
+  async function endUnplaceable(
+    job: Placeable,
+    options: PlaceOptions,
+    errorCode: string,
+    errorMessage: string,
+  ): Promise<Placed> {
     if (options.digest && (await isForged(ports.reader, job.jobId, options.digest))) return "digest";
     const finish = {
       ...expectation(job, options),
       to: "FAILED" as const,
-      errorCode: "no_pool_mapping",
-      errorMessage: message,
+      errorCode,
+      errorMessage,
       isDeadLetter: true,
       ...(options.decision && { decision: options.decision }),
     };
@@ -277,8 +363,11 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
 
   return {
     place,
+    closing() {
+      isClosing = true;
+    },
     async idle() {
-      while (openQuestions > 0) await sleep(idlePollMs);
+      while (openQuestions.size > 0) await sleep(idlePollMs);
     },
     isDeaf,
     onServed(listener) {
@@ -290,6 +379,8 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
 }
 
 const idlePollMs = 10;
+/** By so much the clocks of this process and of Redis may differ. */
+const clockSkewMs = 5_000;
 
 /** A topic on which nobody listens is tried less and less often: each try is an attempt that its job's log keeps. */
 const shortestDeafMs = 1_000;

@@ -1,3 +1,4 @@
+import type { JobRecord } from "../jobs/index.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { type Member, room } from "./fleet.ts";
 import { placeRecord } from "./place-record.ts";
@@ -15,6 +16,8 @@ export interface Drain {
   tenantHasSlot(tenant: string): void;
   /** Looks at every pool: other replicas park jobs too, and workers that never say a word may have come. */
   tick(): Promise<void>;
+  /** Takes nothing out any more; resolves when what was taken out is placed. */
+  close(): Promise<void>;
 }
 
 /** More than this in one go would give one worker jobs that a second one could start at once. */
@@ -25,24 +28,35 @@ export function createDrain(ports: SchedulerPorts, dispatcher: Dispatcher): Drai
   const { bus, queues, slots, fleet, reader, log } = ports;
   /** Pools in whose queue a job may be. */
   const waiting = new Set<string>();
-  const busy = new Set<string>();
+  const busy = new Map<string, Promise<void>>();
+  /** Asked for while they were busy: a job may have come just after the last look. */
+  const again = new Set<string>();
+  let isClosed = false;
+  const isOpen = () => !isClosed && bus.isConnected();
 
   function drainPool(pool: string): void {
-    if (!waiting.has(pool) || busy.has(pool) || !bus.isConnected()) return;
-    busy.add(pool);
-    emptyInto(pool)
+    if (!waiting.has(pool) || !isOpen()) return;
+    if (busy.has(pool)) {
+      again.add(pool);
+      return;
+    }
+    const emptied = emptyInto(pool)
       .catch((error) => log.warn({ err: error, pool }, "queue not drained, will be tried again"))
-      .finally(() => busy.delete(pool));
+      .finally(() => {
+        busy.delete(pool);
+        if (again.delete(pool)) drainPool(pool);
+      });
+    busy.set(pool, emptied);
   }
 
   async function emptyInto(pool: string): Promise<void> {
-    for (;;) {
+    while (isOpen()) {
       const members = fleet.withRoom(pool);
       if (members.length === 0) return;
       let taken = 0;
       for (const member of members) taken += await fill(pool, member);
       if (taken > 0) continue;
-      if ((await queues.lanes(pool)).length === 0) waiting.delete(pool);
+      if (await queues.isEmpty(pool)) waiting.delete(pool);
       return;
     }
   }
@@ -50,14 +64,29 @@ export function createDrain(ports: SchedulerPorts, dispatcher: Dispatcher): Drai
   async function fill(pool: string, member: Member): Promise<number> {
     const count = Math.min(room(member), maxPop);
     if (count <= 0) return 0;
-    const ids = await queues.pop(pool, { count, labels: { ...member.info.labels } });
-    const records = await reader.getMany(ids);
+    member.asked += count; // nobody else may give its room away meanwhile
+    let records: JobRecord[];
+    let taken: number;
+    try {
+      const ids = await queues.pop(pool, { count, labels: labelsOf(pool, member) });
+      taken = ids.length;
+      records = await reader.getMany(ids);
+    } finally {
+      member.asked -= count;
+    }
     await Promise.all(
       records.map((record) =>
         placeRecord(dispatcher, record, { states: ["SCHEDULED"], attempt: record.attempt, member }),
       ),
     );
-    return ids.length;
+    return taken;
+  }
+
+  /** The labels of jobs that reach this worker. By a topic, any plain worker that serves one of its topics takes them. */
+  function labelsOf(pool: string, member: Member): Record<string, string> {
+    if (!member.isTopicOnly) return { ...member.info.labels };
+    const served = [...ports.pools().topics.values()].filter((pools) => pools.includes(pool));
+    return fleet.sharedLabels([...new Set([pool, ...served.flat()])]);
   }
 
   /** Nobody known serves the pool: one job of each kind is put to the topic, where somebody unknown may listen. */
@@ -68,7 +97,7 @@ export function createDrain(ports: SchedulerPorts, dispatcher: Dispatcher): Drai
   }
 
   async function putToTopic(pool: string, topic: string, count: number): Promise<void> {
-    if (!bus.isConnected()) return;
+    if (!isOpen()) return;
     const ids = await queues.pop(pool, { count, labels: {}, topic });
     for (const record of await reader.getMany(ids)) {
       await placeRecord(dispatcher, record, { states: ["SCHEDULED"], attempt: record.attempt });
@@ -78,7 +107,7 @@ export function createDrain(ports: SchedulerPorts, dispatcher: Dispatcher): Drai
   }
 
   async function freeTenant(tenant: string): Promise<void> {
-    while (bus.isConnected()) {
+    while (isOpen()) {
       const [id] = await queues.pop(tenantQueue(tenant), { count: 1, labels: {} });
       if (id === undefined) return;
       const record = await reader.get(id);
@@ -108,14 +137,18 @@ export function createDrain(ports: SchedulerPorts, dispatcher: Dispatcher): Drai
     async tick() {
       const pools = new Set([...ports.pools().topics.values()].flat());
       for (const pool of pools) {
-        if ((await queues.lanes(pool)).length === 0) continue;
+        if (await queues.isEmpty(pool)) continue;
         waiting.add(pool);
         if (fleet.hasMembers(pool)) drainPool(pool);
         else await probe(pool);
       }
       for (const tenant of await slots.tenants()) {
-        if ((await queues.lanes(tenantQueue(tenant))).length > 0) await freeTenant(tenant);
+        if (!(await queues.isEmpty(tenantQueue(tenant)))) await freeTenant(tenant);
       }
+    },
+    async close() {
+      isClosed = true;
+      await Promise.all(busy.values());
     },
   };
 }

@@ -3,6 +3,7 @@ import { JobCancelSchema } from "@cordum/proto/cordum/agent/v1/job_pb.js";
 import { encodePacket, subjects } from "../bus/index.ts";
 import { publishDeadLetter } from "../dlq/index.ts";
 import { type Committed, type Exhausted, type FinishCommit, publishTransition } from "../jobs/index.ts";
+import { toParked } from "./place-record.ts";
 import type { SchedulerPorts } from "./ports.ts";
 
 const senderId = "cordum-scheduler";
@@ -21,8 +22,15 @@ export async function announceEnd(ports: SchedulerPorts, end: End, committed: Co
   const event = { jobId, tenant, topic, traceId, from, to, atUs, attempt, worker, pool };
   publishTransition(ports.bus, { ...event, resultPtr, errorCode, errorMessage });
   if (slot) await ports.slots.giveBack(slot, jobId);
+  if (from === "SCHEDULED") await unqueue(ports, jobId);
   if (end.isDeadLetter) await publishDeadLetter(ports.bus, { jobId, traceId, status: to, errorCode, errorMessage });
   ports.store.published(jobId);
+}
+
+/** Takes a job that waited when it ended out of the queues. */
+export async function unqueue(ports: SchedulerPorts, jobId: string): Promise<void> {
+  const record = await ports.reader.get(jobId);
+  if (record) await ports.queues.remove(record.pools, toParked(record));
 }
 
 /** Ends a job and says so. False when it had ended before or is no longer as expected. */

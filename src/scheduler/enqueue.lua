@@ -6,8 +6,10 @@
   KEYS[3] lane    sorted set: job id -> virtual time
   ARGV[1] "<priority>:<lane>"   ARGV[2] what its jobs need   ARGV[3] priority   ARGV[4] tenant   ARGV[5] job id
   ARGV[6] the virtual time it had before it was taken out in vain; empty for a job that comes anew
-  Returns 1 when it was added, 0 when it was there. ]]
+  ARGV[7] most lanes: each costs every later pop, and clients choose the labels that make them
+  Returns 1 when it was added, 0 when it was there, -1 when it would need one lane too many. ]]
 if redis.call("ZSCORE", KEYS[3], ARGV[5]) then return 0 end
+if redis.call("HEXISTS", KEYS[1], ARGV[1]) == 0 and redis.call("HLEN", KEYS[1]) >= tonumber(ARGV[7]) then return -1 end
 local tenant = ARGV[3] .. "/" .. ARGV[4]
 local clock = redis.call("HMGET", KEYS[2], ARGV[3], tenant)
 local at = math.max(tonumber(clock[1] or 0), tonumber(clock[2] or 0) + 1)

@@ -30,6 +30,8 @@ export interface WorkerQuery {
   labels: Record<string, string>;
   /** Taken when it can do the job; otherwise the choice is free. */
   preferredWorker?: string;
+  /** All pools of the job's topic: on it, any of their plain workers may take the job. Default: `pools`. */
+  topicPools?: readonly string[];
 }
 
 /** The workers and their load, as one scheduler sees them. The worker itself has the last word. */
@@ -41,6 +43,8 @@ export interface Fleet {
   choose(query: WorkerQuery): Choice;
   /** Members of a pool that have room. */
   withRoom(pool: string): Member[];
+  /** The labels that all plain workers of these pools have. */
+  sharedLabels(pools: readonly string[]): Record<string, string>;
   /** Whether any worker of the pool is known. */
   hasMembers(pool: string): boolean;
   accepted(member: Member, jobId: string): void;
@@ -75,6 +79,16 @@ export function createFleet(): Fleet {
     for (const pool of poolNames) yield* pools.get(pool) ?? [];
   }
 
+  function sharedLabels(poolNames: readonly string[]): Record<string, string> {
+    let shared: Record<string, string> | undefined;
+    for (const { info } of candidates(poolNames)) {
+      if (info.isLeased) continue;
+      const known = Object.entries(shared ?? info.labels);
+      shared = Object.fromEntries(known.filter(([name, value]) => info.labels[name] === value));
+    }
+    return shared ?? {};
+  }
+
   return {
     heard(info) {
       const known = members.get(info.id);
@@ -98,10 +112,17 @@ export function createFleet(): Fleet {
       if (member) drop(member);
     },
     get: (workerId) => members.get(workerId),
-    choose({ pools: poolNames, labels, preferredWorker }) {
+    choose({ pools: poolNames, labels, preferredWorker, topicPools = poolNames }) {
+      let shared: Record<string, string> | undefined;
+      const isUnlabelled = Object.keys(labels).length === 0;
+      const isReachable = (member: Member) => {
+        if (!member.isTopicOnly || isUnlabelled) return true;
+        shared ??= sharedLabels(topicPools);
+        return hasLabels(shared, labels);
+      };
       const preferred = preferredWorker ? members.get(preferredWorker) : undefined;
       if (preferred && poolNames.includes(preferred.info.pool) && hasLabels(preferred.info.labels, labels)) {
-        if (room(preferred) > 0) return { kind: "worker", member: preferred };
+        if (room(preferred) > 0 && isReachable(preferred)) return { kind: "worker", member: preferred };
       }
       let best: Member | undefined;
       let bestScore = Number.POSITIVE_INFINITY;
@@ -110,7 +131,7 @@ export function createFleet(): Fleet {
       const tieBreak = turn++;
       for (const member of candidates(poolNames)) {
         isKnown = true;
-        if (!hasLabels(member.info.labels, labels)) continue;
+        if (!hasLabels(member.info.labels, labels) || !isReachable(member)) continue;
         isMatched = true;
         if (room(member) <= 0) continue;
         const memberScore = score(member);
@@ -121,6 +142,7 @@ export function createFleet(): Fleet {
       if (!isKnown) return { kind: "unknown" };
       return { kind: "wait", reason: isMatched ? "pool_overloaded" : "no_workers" };
     },
+    sharedLabels,
     withRoom: (pool) => [...(pools.get(pool) ?? [])].filter((member) => room(member) > 0),
     hasMembers: (pool) => (pools.get(pool)?.size ?? 0) > 0,
     accepted(member, jobId) {

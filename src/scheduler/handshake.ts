@@ -46,8 +46,13 @@ export function openHandshakes(bus: Bus, acceptTimeoutMs: number): Handshakes {
       if (!error) settle(message.subject.slice(inbox.length + 1), toAnswer(message));
     },
   });
+  let latestTickMs = performance.now();
   const timer = setInterval(() => {
     const now = performance.now();
+    const lateMs = now - latestTickMs - tickMs;
+    latestTickMs = now;
+    // This process stood still: answers may be in its socket, and timers come before sockets.
+    if (lateMs > tickMs) for (const one of waiting.values()) one.expiresAtMs += lateMs;
     for (const [token, { expiresAtMs }] of waiting) {
       if (expiresAtMs > now) return; // in order of asking: the rest is younger
       settle(token, "silence");
@@ -63,7 +68,11 @@ export function openHandshakes(bus: Bus, acceptTimeoutMs: number): Handshakes {
       headers.set(headerNames.attempt, String(attempt));
       if (leaseMs > 0) headers.set(headerNames.lease, String(leaseMs));
       if (traceparent) headers.set(headerNames.traceparent, traceparent);
-      bus.connection.publish(subject, packet, { reply: `${inbox}.${token}`, headers });
+      try {
+        bus.connection.publish(subject, packet, { reply: `${inbox}.${token}`, headers });
+      } catch {
+        settle(token, "nobody"); // too large, or the connection is closed: nothing was sent
+      }
     },
     close() {
       clearInterval(timer);

@@ -12,10 +12,15 @@ export interface NamedJob {
   attempt: number;
 }
 
-/** Pure: reads the `Cordum-Jobs` header. What cannot be read is left out. */
+/** More are named in further heartbeats. */
+const maxNamed = 500;
+/** 500 of the longest ids, percent-encoded in the usual way, fit well. */
+const maxHeaderLength = 300_000;
+
+/** Pure: reads the first 500 jobs of the `Cordum-Jobs` header. What cannot be read is left out. */
 export function parseNamedJobs(header: string): NamedJob[] {
   const jobs: NamedJob[] = [];
-  for (const item of header.split(",")) {
+  for (const item of header.split(",", maxNamed)) {
     const slash = item.lastIndexOf("/");
     const attempt = Number(item.slice(slash + 1));
     if (slash < 1 || !Number.isInteger(attempt) || attempt < 1) continue;
@@ -45,6 +50,10 @@ export function startLeaseKeeper(bus: Bus, ports: SchedulerPorts): { close(): vo
   function onMessage(error: Error | null, message: Msg): void {
     const header = error ? undefined : message.headers?.get(headerNames.jobs);
     if (!header || bus.signer.refusal(message.data)) return;
+    if (header.length > maxHeaderLength) {
+      ports.metrics.packetsRefused.add(subjects.heartbeat);
+      return;
+    }
     let workerId: string;
     try {
       workerId = fromBinary(HeartbeatSchema, parsePacket(message.data).payload).workerId;

@@ -47,7 +47,8 @@ export function parsePools(text: string, file: string): PoolConfig {
 }
 
 /**
- * Reads a timeouts document. Sections `workflows` and the other keys of `reconciler` are read by the workflow engine.
+ * Reads a timeouts document. The section `workflows` is read by the workflow engine; `dispatch_timeout_seconds` and
+ * `scan_interval_seconds` of `reconciler` are accepted for compatibility and have no effect.
  * @throws DomainError invalid_argument that names every wrong field
  */
 export function parseTimeouts(text: string, file: string): TimeoutConfig {

@@ -26,6 +26,7 @@ end
 local ids = {}
 for _, priority in ipairs({ "0", "1", "2" }) do
   local lanes = byPriority[priority] or {}
+  local now = tonumber(redis.call("HGET", KEYS[2], priority) or 0)
   while #ids < 2 * tonumber(ARGV[1]) do
     local best, best_at, best_id
     for _, lane in ipairs(lanes) do
@@ -38,7 +39,8 @@ for _, priority in ipairs({ "0", "1", "2" }) do
     end
     if not best then break end
     redis.call("ZREM", best.key, best_id)
-    redis.call("HSET", KEYS[2], priority, best_at)
+    now = math.max(now, best_at) -- a job that few workers can do is taken late; time does not go back for it
+    redis.call("HSET", KEYS[2], priority, now)
     ids[#ids + 1] = best_id
     ids[#ids + 1] = tostring(best_at)
     best.id = nil

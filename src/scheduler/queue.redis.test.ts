@@ -150,3 +150,36 @@ describe("an empty queue", () => {
     expect(await redis.keys(`{q:${pool}}:*`)).toEqual([]);
   });
 });
+
+describe("a queue that clients fill with labels", () => {
+  it("goes on in virtual time when a job that waited long is taken last", async () => {
+    const pool = freshPool();
+    await park(pool, "special", { tenant: "z", labels: { special: "1" } });
+    for (let n = 0; n < 100; n++) await park(pool, `a${n}`, { tenant: "a" });
+    await queues.pop(pool, { count: 50, labels: {} });
+    await queues.pop(pool, { count: 1, labels: { special: "1" } });
+
+    for (let n = 0; n < 40; n++) await park(pool, `b${n}`, { tenant: "b" });
+
+    const next = await queues.pop(pool, { count: 10, labels: {} });
+    expect(next.filter((id) => id.startsWith("a")).length).toBeGreaterThanOrEqual(4);
+  });
+
+  it("takes 1000 kinds of jobs, and another once one has gone", async () => {
+    const pool = freshPool();
+    const job = (n: number) => ({
+      jobId: `${n}`,
+      tenant: "t",
+      topic: "job.x",
+      priority: "batch",
+      labels: { n: `${n}` },
+    });
+    for (let n = 0; n < 1_000; n++) expect(await queues.enqueue([pool], job(n))).toBe(true);
+
+    expect(await queues.enqueue([pool], job(1_000))).toBe(false);
+    await queues.remove([pool], job(7));
+
+    expect(await queues.enqueue([pool], job(1_000))).toBe(true);
+    expect(await queues.lanes(pool)).toHaveLength(1_000);
+  });
+});

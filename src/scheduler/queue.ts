@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { loadScript, type RedisClient, runScript } from "../redis/index.ts";
 
 const enqueueScript = loadScript(new URL("./enqueue.lua", import.meta.url));
+const removeScript = loadScript(new URL("./remove.lua", import.meta.url));
 const popScript = loadScript(new URL("./pop.lua", import.meta.url));
 
 /** A job's place in the queues: jobs of one lane are interchangeable for every worker. */
@@ -24,13 +25,15 @@ export interface Lane {
 export interface Queues {
   /**
    * Parks a job with each of its pools; the first that takes it wins. It keeps its place when it is parked already, and
-   * gets it back when it was taken out here and could not be placed.
+   * gets it back when it was taken out here and could not be placed. False when no pool has room for another kind of job (1000 for each).
    */
-  enqueue(pools: readonly string[], job: ParkedJob): Promise<void>;
+  enqueue(pools: readonly string[], job: ParkedJob): Promise<boolean>;
   /** Takes at most `count` jobs that a worker with these labels can do. */
   pop(pool: string, wanted: { count: number; labels: Record<string, string>; topic?: string }): Promise<string[]>;
   /** The kinds of jobs that wait in a pool's queue; empty when none do. */
   lanes(pool: string): Promise<Lane[]>;
+  /** Whether no job waits in a pool's queue. */
+  isEmpty(pool: string): Promise<boolean>;
   /** Takes one job out of the queues, wherever it stands. */
   remove(pools: readonly string[], job: ParkedJob): Promise<void>;
 }
@@ -49,20 +52,23 @@ export function isTenantQueue(pool: string): boolean {
 const tenantPrefix = "@tenant/";
 /** Places of jobs that were taken out; most are never asked for again. */
 const maxPlaces = 10_000;
+const maxLanes = 1_000;
 
 export function createQueues(redis: RedisClient): Queues {
   const places = new Map<string, string>();
 
   return {
     async enqueue(pools, job) {
+      let isQueued = false;
       for (const pool of pools) {
         const lane = laneOf(pool, job);
         const token = `${pool} ${job.jobId}`;
         const keys = [lanesKey(pool), clockKey(pool), laneKey(pool, lane.name)];
-        const args = [lane.name, lane.need, lane.rank, job.tenant, job.jobId, places.get(token) ?? ""];
-        await runScript(redis, enqueueScript, keys, args);
+        const args = [lane.name, lane.need, lane.rank, job.tenant, job.jobId, places.get(token) ?? "", maxLanes];
+        if ((await runScript(redis, enqueueScript, keys, args)) !== -1) isQueued = true;
         places.delete(token);
       }
+      return isQueued;
     },
     async pop(pool, { count, labels, topic }) {
       const args = [count, JSON.stringify(labels), topic ?? ""];
@@ -78,8 +84,15 @@ export function createQueues(redis: RedisClient): Queues {
     async lanes(pool) {
       return (await redis.hvals(lanesKey(pool))).map((need) => JSON.parse(need) as Lane);
     },
+    isEmpty: async (pool) => (await redis.hlen(lanesKey(pool))) === 0,
     async remove(pools, job) {
-      await Promise.all(pools.map((pool) => redis.zrem(laneKey(pool, laneOf(pool, job).name), job.jobId)));
+      await Promise.all(
+        pools.map((pool) => {
+          const { name } = laneOf(pool, job);
+          const keys = [lanesKey(pool), clockKey(pool), laneKey(pool, name)];
+          return runScript(redis, removeScript, keys, [name, job.jobId]);
+        }),
+      );
     },
   };
 }

@@ -6,13 +6,12 @@ import type { Admission } from "./admission.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { Drain } from "./drain.ts";
 import { endJob, publishCancel } from "./ending.ts";
-import { placeRecord } from "./place-record.ts";
-import { placementLabels } from "./placement.ts";
+import { placeRecord, toParked } from "./place-record.ts";
+import { eligiblePools } from "./pools.ts";
 import type { SchedulerPorts } from "./ports.ts";
+import { isTenantQueue } from "./queue.ts";
 
 export interface Reconciler {
-  /** One pass over all shards that no other replica is sweeping. */
-  tick(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -81,17 +80,24 @@ export function startReconciler(
     const finish = { jobId, states: [state], attempt, to: "TIMEOUT" as const, errorCode, errorMessage };
     if (!(await endJob(ports, { ...finish, isDeadLetter: true }))) return;
     if (withWorker.includes(state)) publishCancel(ports, jobId, record.traceId, errorMessage);
-    if (state === "SCHEDULED") await queues.remove(record.pools, toParked(record));
   }
 
   async function loseWorker(record: JobRecord): Promise<void> {
     const { id, worker, attempt } = record;
+    if (ports.bus.connectedForMs() < ports.limits.leaseMs) return extendUnheard(record);
     log.warn({ job_id: id, worker, attempt }, "lease ran out, the job goes back");
     ports.metrics.retried.add("lease_expired");
     ports.fleet.ended(id);
     const member = ports.fleet.get(worker);
     if (member) member.isSuspect = true; // the next attempt would be wasted on it
     await placeRecord(dispatcher, record, { states: withWorker, attempt, waitBecause: "worker_lost" });
+  }
+
+  /** Leases are extended by heartbeats that we hear: of a time when we were deaf, an ended lease says nothing. */
+  async function extendUnheard({ id: jobId, worker, attempt }: JobRecord): Promise<void> {
+    const reply = await store.beat({ jobId, attempt, worker, leaseMs: ports.limits.leaseMs });
+    if (reply.kind === "refused" || reply.from === "RUNNING") return;
+    publishTransition(ports.bus, { ...reply, jobId, to: "RUNNING" });
   }
 
   async function publishAgain(record: JobRecord): Promise<void> {
@@ -108,8 +114,22 @@ export function startReconciler(
 
   async function putBack(record: JobRecord): Promise<void> {
     if (record.state !== "SCHEDULED") return;
+    if (isMoved(record)) {
+      await queues.remove(record.pools, toParked(record));
+      await placeRecord(dispatcher, record, { states: ["SCHEDULED"], attempt: record.attempt });
+      return;
+    }
     await queues.enqueue(record.pools, toParked(record));
     drain.parked(record.pools);
+  }
+
+  /** Whether other pools than those in whose queues it stands may run the job now. */
+  function isMoved({ topic, request, pools }: JobRecord): boolean {
+    if (pools.some(isTenantQueue)) return false;
+    const { meta, labels } = request;
+    const query = { topic, requires: meta?.requires ?? [], preferredPool: labels.preferred_pool ?? "" };
+    const eligible = eligiblePools(ports.pools(), query);
+    return eligible.kind === "none" || eligible.pools.join() !== pools.join();
   }
 
   async function freeSlots(): Promise<void> {
@@ -120,29 +140,22 @@ export function startReconciler(
     }
   }
 
-  async function tick(): Promise<void> {
-    await Promise.all(shards.map(sweepShard));
-    await freeSlots();
-    await drain.tick();
-  }
-
-  const loop = async () => {
+  const loop = async (pass: () => Promise<unknown>) => {
     while (!closing.signal.aborted) {
-      await tick().catch((error) => log.warn({ err: error }, "sweep failed, will be tried again"));
+      await pass().catch((error) => log.warn({ err: error }, "sweep failed, will be tried again"));
       await sleep(intervalMs, undefined, { signal: closing.signal }).catch(() => undefined);
     }
   };
-  const running = loop();
+  // Side by side: many tenants or pools must not delay what a lost worker's job waits for.
+  const running = Promise.all([
+    loop(() => Promise.all(shards.map(sweepShard))),
+    loop(() => freeSlots().then(drain.tick)),
+  ]);
   return {
-    tick,
     close: async () => {
       closing.abort();
       await running;
       await Promise.all(shards.map(({ lease }) => lease.free().catch(() => undefined)));
     },
   };
-}
-
-function toParked({ id, tenant, topic, priority, request }: JobRecord) {
-  return { jobId: id, tenant, topic, priority, labels: placementLabels(request.labels) };
 }

@@ -21,6 +21,12 @@ const terminalByStatus: Partial<Record<JobStatus, TerminalState>> = {
 const done: Outcome = { kind: "done" };
 const withWorker = ["DISPATCHED", "RUNNING"] as const;
 
+/** Longer texts and lists of a worker are cut: they go into records, events and dead letters. */
+const maxMessageLength = 4_096;
+const maxCodeLength = 256;
+const maxPtrLength = 1_024;
+const maxArtifacts = 100;
+
 export interface Results {
   /** Handles one packet of `sys.job.result`. */
   handle(bytes: Uint8Array, headers: MsgHdrs | undefined): Promise<Outcome>;
@@ -37,10 +43,11 @@ export function createResults(ports: SchedulerPorts, dispatcher: Dispatcher, onF
     if (refusal) return { kind: "poison", reason: refusal };
     const result = readResult(bytes);
     if (typeof result === "string") return { kind: "poison", reason: result };
+    const attempt = readAttempt(headers);
+    if (attempt === "malformed") return { kind: "poison", reason: `${headerNames.attempt} is not a positive integer` };
     const traceparent = headers?.get(headerNames.traceparent);
     const span = continueTrace(traceparent, "finish", { "cordum.job.id": result.jobId });
     try {
-      const attempt = Number(headers?.get(headerNames.attempt) || 0) || undefined;
       const handback = headers?.get(headerNames.handback) ?? "";
       if (handback) await giveBack(result, attempt, handback === "unstarted");
       else await finish(result, attempt);
@@ -57,9 +64,10 @@ export function createResults(ports: SchedulerPorts, dispatcher: Dispatcher, onF
     const { jobId, status, workerId } = result;
     const to = terminalByStatus[status];
     if (!to) return stillRunning(result, attempt);
-    if (!workerId && (await isWithLeasedWorker(jobId))) {
-      metrics.resultsRefused.add("worker");
-      log.info({ job_id: jobId }, "result without worker_id changed nothing");
+    const isAnonymous = !workerId || (attempt === undefined && !isKnownPlain(workerId));
+    if (isAnonymous && (await isWithLeasedWorker(jobId))) {
+      metrics.resultsRefused.add(workerId ? "attempt" : "worker");
+      log.info({ job_id: jobId, worker: workerId }, "result without worker_id or attempt changed nothing");
       return;
     }
     const isGood = to === "SUCCEEDED";
@@ -68,11 +76,13 @@ export function createResults(ports: SchedulerPorts, dispatcher: Dispatcher, onF
       to,
       worker: workerId,
       ...(attempt !== undefined && { attempt }),
-      resultPtr: result.resultPtr,
-      errorCode: result.errorCode || (isGood ? "" : to.toLowerCase()),
-      errorMessage: result.errorMessage || (status === JobStatus.UNSPECIFIED ? "the worker gave no status" : ""),
+      resultPtr: result.resultPtr.slice(0, maxPtrLength),
+      errorCode: result.errorCode.slice(0, maxCodeLength) || (isGood ? "" : to.toLowerCase()),
+      errorMessage:
+        result.errorMessage.slice(0, maxMessageLength) ||
+        (status === JobStatus.UNSPECIFIED ? "the worker gave no status" : ""),
       executionMs: Number(result.executionMs),
-      artifactPtrs: result.artifactPtrs,
+      artifactPtrs: result.artifactPtrs.slice(0, maxArtifacts).map((ptr) => ptr.slice(0, maxPtrLength)),
       isDeadLetter: !isGood && to !== "CANCELLED",
     };
     const reply = await store.finish(commit);
@@ -86,9 +96,15 @@ export function createResults(ports: SchedulerPorts, dispatcher: Dispatcher, onF
     onFreed(reply.worker || workerId);
   }
 
-  /** Whose worker is recorded: such a worker always gives its id. */
+  /** Such a worker's results are never those of a leased one: the store compares their ids. */
+  function isKnownPlain(workerId: string): boolean {
+    return ports.fleet.get(workerId)?.info.isLeased === false;
+  }
+
+  /** Such a worker always gives its id and the attempt. */
   async function isWithLeasedWorker(jobId: string): Promise<boolean> {
-    return Boolean((await ports.reader.get(jobId))?.worker);
+    const record = await ports.reader.get(jobId);
+    return record !== undefined && withWorker.some((state) => state === record.state) && record.leaseMs !== undefined;
   }
 
   /** A result with a status that is no end is a sign of life. */
@@ -103,7 +119,7 @@ export function createResults(ports: SchedulerPorts, dispatcher: Dispatcher, onF
   async function giveBack(result: JobResult, attempt: number | undefined, isUnstarted: boolean): Promise<void> {
     const { jobId, workerId } = result;
     const record = await ports.reader.get(jobId);
-    const isWithWorker = record?.worker === workerId && (attempt === undefined || record.attempt === attempt);
+    const isWithWorker = workerId !== "" && record?.worker === workerId && record.attempt === attempt;
     if (!record || !isWithWorker) {
       metrics.resultsRefused.add(record ? "attempt" : "missing");
       return;
@@ -115,6 +131,13 @@ export function createResults(ports: SchedulerPorts, dispatcher: Dispatcher, onF
   }
 
   return { handle };
+}
+
+/** Undefined without the header: plain workers do not know it. */
+function readAttempt(headers: MsgHdrs | undefined): number | "malformed" | undefined {
+  if (!headers?.has(headerNames.attempt)) return undefined;
+  const text = headers.get(headerNames.attempt);
+  return /^[1-9]\d{0,8}$/.test(text) ? Number(text) : "malformed";
 }
 
 function readResult(bytes: Uint8Array): JobResult | string {

@@ -134,11 +134,14 @@ export async function startScheduler(options: SchedulerOptions): Promise<Schedul
     pools: pools.current,
     problem: () => submits.problem() ?? ends.problem(),
     close: async () => {
+      dispatcher.closing();
       await submits.stop();
       await Promise.allSettled(inFlight);
       await ends.stop();
       await Promise.allSettled(inFlight);
+      admission.close();
       await reconciler.close();
+      await drain.close();
       await dispatcher.idle(); // each worker that was asked has answered, or its time to answer is over
       for (const loop of loops) loop.close();
       ports.handshakes.close();

@@ -31,8 +31,10 @@ export function createSlots(redis: RedisClient): Slots {
     tenants: () => redis.smembers(tenantsKey),
     async held(olderThanMs) {
       const held: { tenant: string; jobId: string }[] = [];
+      const [seconds] = await redis.time(); // the clock that the times of taking were read from
+      const untilMs = Number(seconds) * 1000 - olderThanMs;
       for (const tenant of await redis.smembers(tenantsKey)) {
-        const ids = await redis.zrangebyscore(slotsKey(tenant), "-inf", Date.now() - olderThanMs, "LIMIT", 0, 100);
+        const ids = await redis.zrangebyscore(slotsKey(tenant), "-inf", untilMs, "LIMIT", 0, 100);
         held.push(...ids.map((jobId) => ({ tenant, jobId })));
       }
       return held;

@@ -115,9 +115,7 @@ export function startLoad(options: LoadOptions): Load {
       try {
         return await ask(random.pick(clients), { timeoutMs: callTimeoutMs });
       } catch (error) {
-        const { code } = ConnectError.from(error);
-        const isOutage = outageCodes.includes(code);
-        if (!isOutage) throw error;
+        if (!isOutage(error)) throw error;
         if (!mayRepeat) return undefined;
         await sleep(100);
       }
@@ -149,5 +147,11 @@ export function startLoad(options: LoadOptions): Load {
   };
 }
 
-/** What a client sees of an outage. Everything else is an answer. */
+/** What a client sees of an outage, above all of a connection that breaks. Everything else is an answer. */
+function isOutage(error: unknown): boolean {
+  const { code, cause } = ConnectError.from(error);
+  const nodeCode = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+  return outageCodes.includes(code) || nodeCode.startsWith("ERR_HTTP2_");
+}
+
 const outageCodes: Code[] = [Code.Unavailable, Code.DeadlineExceeded, Code.Canceled, Code.Aborted];

@@ -97,7 +97,11 @@ describe.concurrent("jobs that were left behind", () => {
     const { topic, pool } = platform.fresh();
     const jobId = await platform.submit({ topic });
     await platform.reaches(jobId, "SCHEDULED");
-    await platform.redis.del(await platform.redis.keys(`{q:${pool}}:*`));
+    const keys = await until("its place", async () => {
+      const found = await platform.redis.keys(`{q:${pool}}:*`);
+      return found.length === 3 && found;
+    });
+    await platform.redis.del(keys);
 
     await platform.worker({ pool, isLeased: true });
 
