@@ -4,8 +4,8 @@ import type { Msg } from "@nats-io/transport-node";
 import { parsePacket, subjects } from "../bus/index.ts";
 import { isTerminal } from "../jobs/index.ts";
 import { endJob } from "./ending.ts";
-import { toParked } from "./place-record.ts";
 import type { SchedulerPorts } from "./ports.ts";
+import { toParked } from "./to-parked.ts";
 
 /** Ends jobs that somebody cancels on the bus. A gateway commits first and publishes then: its jobs free their slots. */
 export function startCancels(ports: SchedulerPorts): { close(): void } {

@@ -3,8 +3,8 @@ import { JobCancelSchema } from "@cordum/proto/cordum/agent/v1/job_pb.js";
 import { encodePacket, subjects } from "../bus/index.ts";
 import { publishDeadLetter } from "../dlq/index.ts";
 import { type Committed, type Exhausted, type FinishCommit, publishTransition } from "../jobs/index.ts";
-import { toParked } from "./place-record.ts";
 import type { SchedulerPorts } from "./ports.ts";
+import { toParked } from "./to-parked.ts";
 
 const senderId = "cordum-scheduler";
 

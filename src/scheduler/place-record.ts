@@ -1,16 +1,9 @@
 import type { JobRecord } from "../jobs/index.ts";
 import type { Dispatcher, Placed, PlaceOptions } from "./dispatcher.ts";
-import { placementLabels } from "./placement.ts";
-import type { ParkedJob } from "./queue.ts";
 
 /** Places a job from its record, under the decision that was taken on it. */
 export function placeRecord(dispatcher: Dispatcher, record: JobRecord, options: PlaceOptions): Promise<Placed> {
   const { id, tenant, topic, traceId, priority, request, encodedRequest, decision } = record;
   const job = { jobId: id, tenant, topic, traceId, priority, request, encodedRequest };
   return dispatcher.place({ ...job, constraints: decision?.constraints }, options);
-}
-
-/** A job as it stands in queues. */
-export function toParked({ id, tenant, topic, priority, request }: JobRecord): ParkedJob {
-  return { jobId: id, tenant, topic, priority, labels: placementLabels(request.labels) };
 }

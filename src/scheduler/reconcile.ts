@@ -6,10 +6,11 @@ import type { Admission } from "./admission.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { Drain } from "./drain.ts";
 import { endJob, publishCancel } from "./ending.ts";
-import { placeRecord, toParked } from "./place-record.ts";
+import { placeRecord } from "./place-record.ts";
 import { eligiblePools } from "./pools.ts";
 import type { SchedulerPorts } from "./ports.ts";
 import { isTenantQueue } from "./queue.ts";
+import { toParked } from "./to-parked.ts";
 
 export interface Reconciler {
   close(): Promise<void>;

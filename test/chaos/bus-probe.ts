@@ -1,7 +1,7 @@
 import { connect as connectSocket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { JobStatus } from "@cordum/proto/cordum/agent/v1/job_pb.js";
-import { jetstreamManager } from "@nats-io/jetstream";
+import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect, headers as createHeaders } from "@nats-io/transport-node";
 import { Redis } from "ioredis";
 import { streams } from "../../src/bus/index.ts";
@@ -10,6 +10,8 @@ import { type Garbage, packet } from "./garbage.ts";
 /** Somebody with access to the bus and to Redis who means harm, or looks. */
 export interface BusProbe {
   send(garbage: Garbage): void;
+  /** Resolves when a stream has it, however often that takes. @throws Error when none has it after 10 s */
+  store(garbage: Garbage): Promise<void>;
   /** A result as a worker would send it. */
   sendResult(result: { jobId: string; workerId: string; attempt: number }): void;
   sendCancel(jobId: string): void;
@@ -36,6 +38,18 @@ export async function openBusProbe(natsUrl: string, redisUrl: string): Promise<B
 
   return {
     send: ({ subject, bytes, headers }) => publish(subject, bytes, headers),
+    async store({ subject, bytes }) {
+      const giveUpAt = Date.now() + 10_000;
+      for (;;) {
+        try {
+          await jetstream(nats).publish(subject, bytes, { timeout: 1_000 });
+          return;
+        } catch (error) {
+          if (Date.now() > giveUpAt) throw error;
+          await sleep(100);
+        }
+      }
+    },
     sendResult: ({ jobId, workerId, attempt }) => {
       const result = { jobId, workerId, status: JobStatus.SUCCEEDED, resultPtr: "redis://res:forged" };
       publish("sys.job.result", packet({ case: "jobResult", value: result }), { "Cordum-Attempt": String(attempt) });

@@ -5,7 +5,7 @@ import { checkJob, checkKeys, type JobEvidence, tellStory } from "./check.ts";
 import { type Cluster, type ClusterOptions, startCluster } from "./cluster.ts";
 import { readExecutionLog } from "./execution-log.ts";
 import { type Fault, type FaultTarget, faults } from "./faults.ts";
-import { poisonBytes } from "./garbage.ts";
+import { durableSubjects, poisonBytes } from "./garbage.ts";
 import { findUnended, readHistories } from "./history.ts";
 import { type JobKind, jobKinds } from "./kinds.ts";
 import { createLedger, type Ledger } from "./ledger.ts";
@@ -145,9 +145,9 @@ async function checkPoison(client: CordumClient, bus: BusProbe, random: Random, 
   const before = await count();
   const sent = 10;
   for (let n = 0; n < sent; n++) {
-    bus.send({ subject: random.pick(["sys.job.submit", "sys.job.result"]), bytes: poisonBytes(random), headers: {} });
+    await bus.store({ subject: random.pick(durableSubjects), bytes: poisonBytes(random), headers: {} });
   }
-  const giveUpAt = Date.now() + 5_000;
+  const giveUpAt = Date.now() + 15_000;
   let now = await count();
   for (; now < before + sent && Date.now() < giveUpAt; now = await count()) await sleep(50);
   if (now !== before + sent) problems.push(`${now - before} of ${sent} poison packets are among the dead letters`);
