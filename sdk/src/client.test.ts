@@ -1,4 +1,4 @@
-import { createServer, type Http2Server } from "node:http2";
+import { constants, createServer, type Http2Server, type ServerHttp2Stream } from "node:http2";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
@@ -96,6 +96,19 @@ describe("submitAndWait()", () => {
     expect(submitted).toHaveLength(3);
     expect(new Set(submitted.map(({ idempotencyKey }) => idempotencyKey)).size).toBe(1);
     expect(submitted[0]?.idempotencyKey).not.toBe("");
+  });
+
+  it.each<[string, (stream: ServerHttp2Stream) => void]>([
+    ["the connection breaks", ({ session }) => session?.socket.destroy()],
+    ["the connection is closed", ({ session }) => session?.destroy()],
+    ["a gateway that shuts down refuses it", (stream) => stream.close(constants.NGHTTP2_REFUSED_STREAM)],
+  ])("repeats a call when %s under it", async (_, harm) => {
+    server.prependOnceListener("stream", harm);
+
+    const job = await client.submitAndWait({ topic: "job.hello" });
+
+    expect(job.state).toBe(JobState.SUCCEEDED);
+    expect(new Set(submitted.map(({ idempotencyKey }) => idempotencyKey)).size).toBe(1);
   });
 
   it("keeps the caller's idempotency key", async () => {

@@ -38,3 +38,5 @@ const worker = createWorker({
 process.on("SIGTERM", () => void worker.drain(Number(graceMs)));
 await worker.start();
 await worker.closed;
+// A worker that has closed must end by itself. Should it not, its log says why.
+setTimeout(() => console.error("still held by", process.getActiveResourcesInfo()), 5_000).unref();
