@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { guardCommand } from "../../src/dev/index.ts";
 
@@ -99,5 +99,6 @@ function readRssMb(pid: number): number {
 }
 
 function tail(path: string): string {
+  if (!existsSync(path)) return "(nothing written yet)";
   return readFileSync(path, "utf8").split("\n").slice(-15).join("\n");
 }
