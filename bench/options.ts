@@ -30,14 +30,14 @@ names    ${benchNames.join(", ")}
   --jobs N        jobs of a throughput measurement, after the warm-up (20000)
   --in-flight N   jobs kept unfinished meanwhile (512)
   --batch N       jobs per submit call, where the system takes batches (64)
-  --lone N        lone jobs of a latency measurement, after the warm-up (500)
-  --repeats N     measurements of each system; the medians count (2)
+  --lone N        lone jobs of a latency measurement, after twice as many (1000)
+  --repeats N     measurements of each system; the medians count (3)
   --minutes N     length of the memory run (10)
   --records N     finished jobs in Redis for history (1000000)
   --json          print the results as JSON in place of the tables
 `;
 
-const numbers = { jobs: 20_000, "in-flight": 512, batch: 64, lone: 500, repeats: 2, minutes: 10, records: 1_000_000 };
+const numbers = { jobs: 20_000, "in-flight": 512, batch: 64, lone: 1_000, repeats: 3, minutes: 10, records: 1_000_000 };
 
 /** @throws Error that says which argument is wrong */
 export function parseOptions(args: string[]): { names: BenchName[]; options: BenchOptions } {

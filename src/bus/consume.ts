@@ -103,7 +103,8 @@ async function ensureConsumer(bus: Bus, { stream, durable }: ConsumerOptions): P
 
 /** Ends one delivery as its outcome says. The reason of poison stays here: NATS before 2.10 ignores a term with one. */
 export function settle(message: JsMsg, outcome: Outcome): void {
-  if (outcome.kind === "done") message.ack();
+  // With what its handling has published: one write to the socket wakes the server once.
+  if (outcome.kind === "done") process.nextTick(() => message.ack());
   else if (outcome.kind === "retry") message.nak(outcome.afterMs);
   else message.term();
 }

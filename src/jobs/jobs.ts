@@ -4,7 +4,7 @@ import { JobCancelSchema, type JobRequest, JobRequestSchema } from "@cordum/prot
 import { type SubmitJobRequest, SubmitJobRequestSchema } from "@cordum/proto/cordum/v1/api_pb.js";
 import { type Bus, encodePacket, subjects } from "../bus/index.ts";
 import { DomainError, invalidField } from "../errors/index.ts";
-import { publishTransition } from "./events.ts";
+import { flushTransitions, publishTransition } from "./events.ts";
 import { digestOf, fingerprintOf, jobIdForKey } from "./identity.ts";
 import { createJobListener } from "./listener.ts";
 import type { JobReader } from "./reader.ts";
@@ -63,9 +63,10 @@ export function createJobs(deps: { store: JobStore; reader: JobReader; bus: Bus 
   function announce(request: JobRequest, encoded: Uint8Array, traceId: string, atUs: number): void {
     const { jobId, topic, tenantId: tenant } = request;
     const packet = encodePacket({ traceId, senderId, kind: "jobRequest", payload: encoded, createdAtMs: atUs / 1000 });
+    publishTransition(bus, { jobId, tenant, topic, traceId, from: undefined, to: "PENDING", atUs, attempt: 0 });
+    queueMicrotask(() => flushTransitions(bus)); // in one write with the submit, whose own is queued after this
     try {
       bus.connection.publish(subjects.submit, bus.signer.seal(packet));
-      publishTransition(bus, { jobId, tenant, topic, traceId, from: undefined, to: "PENDING", atUs, attempt: 0 });
     } catch (error) {
       bus.log.warn({ err: error, job_id: jobId }, "submit was recorded but not published; the sweeper will");
     }

@@ -68,11 +68,13 @@ export function openHandshakes(bus: Bus, acceptTimeoutMs: number): Handshakes {
       headers.set(headerNames.attempt, String(attempt));
       if (leaseMs > 0) headers.set(headerNames.lease, String(leaseMs));
       if (traceparent) headers.set(headerNames.traceparent, traceparent);
-      try {
-        bus.connection.publish(subject, packet, { reply: `${inbox}.${token}`, headers });
-      } catch {
-        settle(token, "nobody"); // too large, or the connection is closed: nothing was sent
-      }
+      process.nextTick(() => {
+        try {
+          bus.connection.publish(subject, packet, { reply: `${inbox}.${token}`, headers });
+        } catch {
+          settle(token, "nobody"); // too large, or the connection is closed: nothing was sent
+        }
+      });
     },
     close() {
       clearInterval(timer);
