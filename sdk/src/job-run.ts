@@ -39,6 +39,7 @@ export class JobRun implements JobContext, Artifacts {
   /** Goes on with the result; the job's own span, where there is one. */
   traceparent: string;
   readonly acceptedAtMs: number;
+  readonly outputTtlMs: number | undefined;
   /** The newest dispatch that this run answers for. */
   attempt: number;
   /** Set when the handler is called. */
@@ -60,6 +61,7 @@ export class JobRun implements JobContext, Artifacts {
     this.traceId = dispatch.traceId;
     this.traceparent = dispatch.traceparent;
     this.acceptedAtMs = ports.now();
+    this.outputTtlMs = dispatch.outputTtlMs;
     this.#ports = ports;
     const deadlineMs = Number(this.job.budget?.deadlineMs ?? 0n);
     if (deadlineMs > 0 && deadlineMs <= longestTimerMs) {

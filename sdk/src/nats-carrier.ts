@@ -22,6 +22,7 @@ import type {
   IncomingDispatch,
   JobInFlight,
   JobReport,
+  JobWithOutput,
   ProgressReport,
   WorkerCarrier,
   WorkerState,
@@ -117,7 +118,7 @@ export class NatsCarrier implements WorkerCarrier {
     return this.#payloads.read(pointer);
   }
 
-  writeOutput(job: JobInFlight, output: string): Promise<string> {
+  writeOutput(job: JobWithOutput, output: string): Promise<string> {
     return this.#payloads.writeOutput(job, output);
   }
 
@@ -239,7 +240,8 @@ class NatsDispatch implements IncomingDispatch {
     if (!Number.isSafeInteger(attempt) || attempt < 1) throw new Error(`${headerNames.attempt} is not a number from 1`);
     const traceparent = headers?.get(headerNames.traceparent) ?? "";
     const leaseMs = Number(headers?.get(headerNames.lease)) || undefined;
-    return { request: payload.value, attempt, traceId, traceparent, leaseMs };
+    const outputTtlMs = Number(headers?.get(headerNames.outputTtl)) || undefined;
+    return { request: payload.value, attempt, traceId, traceparent, leaseMs, outputTtlMs };
   }
 }
 

@@ -4,10 +4,10 @@ import { Redis, type RedisOptions } from "ioredis";
 import { JobFailure, PayloadStoreError } from "./job-errors.ts";
 import type { WorkerLog } from "./log.ts";
 import { keys } from "./subjects.ts";
-import type { JobInFlight, StoredArtifact } from "./worker-carrier.ts";
+import type { JobWithOutput, StoredArtifact } from "./worker-carrier.ts";
 
 const hour = 3_600; // seconds
-const outputTtlSeconds = 24 * hour;
+const usualOutputTtlMs = 24 * hour * 1_000;
 const artifactTtlSeconds = { short: 24 * hour, standard: 7 * 24 * hour, audit: 30 * 24 * hour };
 /** For errors that Redis answers with, such as OOM or READONLY; a lost connection is waited out by the client. */
 const retryDelaysMs = [50, 200, 1_000, 3_000];
@@ -20,7 +20,7 @@ export interface PayloadStore {
   /** Resolves when Redis answers, however long that takes. */
   open(): Promise<void>;
   read(pointer: string): Promise<string | undefined>;
-  writeOutput(job: JobInFlight, output: string): Promise<string>;
+  writeOutput(job: JobWithOutput, output: string): Promise<string>;
   writeArtifact(artifact: StoredArtifact): Promise<string>;
   close(): Promise<void>;
 }
@@ -62,9 +62,9 @@ export function createPayloadStore(url: string, log: WorkerLog, options: RedisSe
       return (await run("read", colonKey, () => redis.get(colonKey))) ?? undefined;
     },
 
-    async writeOutput({ jobId, attempt }, output) {
+    async writeOutput({ jobId, attempt, outputTtlMs = usualOutputTtlMs }, output) {
       const key = keys.output(jobId, attempt);
-      await run("write", key, () => redis.set(key, output, "EX", outputTtlSeconds));
+      await run("write", key, () => redis.set(key, output, "PX", outputTtlMs));
       return `redis://${key}`;
     },
 

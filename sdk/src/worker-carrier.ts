@@ -18,6 +18,8 @@ export interface Dispatch {
   readonly traceparent: string;
   /** How long the control plane waits for a sign of life, milliseconds; undefined when it does not say. */
   readonly leaseMs?: number | undefined;
+  /** How long the output is to be kept, milliseconds; undefined for the usual day. */
+  readonly outputTtlMs?: number | undefined;
 }
 
 /** A dispatch that waits for its answer. */
@@ -47,6 +49,12 @@ export interface CarrierListener {
 export interface JobInFlight {
   readonly jobId: string;
   readonly attempt: number;
+}
+
+/** A job whose output is written. */
+export interface JobWithOutput extends JobInFlight {
+  /** As its dispatch said. */
+  readonly outputTtlMs?: number | undefined;
 }
 
 /** What a worker says about itself every few seconds. */
@@ -99,7 +107,7 @@ export interface WorkerCarrier {
   /** The payload behind a pointer; undefined when there is none. Rejects with PayloadStoreError, or JobFailure `invalid_pointer`. */
   readPayload(pointer: string): Promise<string | undefined>;
   /** Stores a job's output and returns its pointer. Rejects with PayloadStoreError. */
-  writeOutput(job: JobInFlight, output: string): Promise<string>;
+  writeOutput(job: JobWithOutput, output: string): Promise<string>;
   /** Stores an artifact and returns its pointer. Rejects with PayloadStoreError. */
   writeArtifact(artifact: StoredArtifact): Promise<string>;
   /** Resolves when the connection is closed, with the reason when nobody asked for it. */

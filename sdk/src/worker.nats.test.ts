@@ -74,6 +74,17 @@ describe("a worker", () => {
     expect(await scheduler.redis.ttl("res:ok")).toBeGreaterThan(86_000);
   });
 
+  it("keeps an output for as long as its dispatch says", async () => {
+    const worker = await startWorker({ handlers: { "job.hello": greet } });
+
+    await scheduler.dispatch(worker.id, { jobId: "brief" }, { input: { name: "Ada" }, outputTtlMs: 90_000 });
+
+    await scheduler.resultOf("brief");
+    const leftMs = await scheduler.redis.pttl("res:brief");
+    expect(leftMs).toBeGreaterThan(60_000);
+    expect(leftMs).toBeLessThanOrEqual(90_000);
+  });
+
   it("stores the output of a later attempt beside that of the first", async () => {
     const worker = await startWorker({ handlers: { "job.hello": greet } });
 

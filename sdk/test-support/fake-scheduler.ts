@@ -27,6 +27,7 @@ type JobInit = Omit<MessageInitShape<typeof JobRequestSchema>, "$typeName">;
 export interface DispatchOptions {
   readonly attempt?: number;
   readonly traceparent?: string;
+  readonly outputTtlMs?: number;
   /** Stored at `ctx:<job id>` before the dispatch. */
   readonly input?: unknown;
 }
@@ -82,12 +83,13 @@ export class FakeScheduler {
 
   /** Stores the input, dispatches, and returns the worker's answer. */
   async dispatch(workerId: string, job: JobInit, options: DispatchOptions = {}): Promise<string> {
-    const { attempt = 1, traceparent, input } = options;
+    const { attempt = 1, traceparent, outputTtlMs, input } = options;
     const contextPtr = input === undefined ? "" : `redis://ctx:${job.jobId}`;
     if (input !== undefined) await this.redis.set(`ctx:${job.jobId}`, JSON.stringify(input));
     const carried = headers();
     carried.set("Cordum-Attempt", String(attempt));
     if (traceparent !== undefined) carried.set("traceparent", traceparent);
+    if (outputTtlMs !== undefined) carried.set("Cordum-Output-Ttl", String(outputTtlMs));
     const payload = { case: "jobRequest" as const, value: { topic: "job.hello", contextPtr, ...job } };
     const answer = await this.#nats.request(`worker.${workerId}.jobs`, packet(payload), {
       timeout: 2_000,

@@ -17,6 +17,7 @@ export const subjects = {
 export const headerNames = {
   attempt: "Cordum-Attempt",
   lease: "Cordum-Lease",
+  outputTtl: "Cordum-Output-Ttl",
   jobs: "Cordum-Jobs",
   handback: "Cordum-Handback",
   traceparent: "traceparent",

@@ -46,6 +46,8 @@ export interface Dispatcher {
   isDeaf(topic: string): boolean;
   /** Called when somebody unknown takes the jobs of a topic on which nobody had listened. */
   onServed(listener: (pool: string, topic: string) => void): void;
+  /** Asked about the pools of a new job; while all of them say yes, it waits behind those that came before. */
+  yieldWhile(isContended: (pool: string) => boolean): void;
   /** Called when a worker has accepted a job. */
   onAccepted(listener: (job: { jobId: string; attempt: number; worker: string; isLeased: boolean }) => void): void;
 }
@@ -71,6 +73,7 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
   /** `<job>/<attempt>` of dispatches that are sent and whose answer is not handled. */
   const openQuestions = new Set<string>();
   let isClosing = false;
+  let isContended = (_pool: string) => false;
   let servedListener: ((pool: string, topic: string) => void) | undefined;
   const acceptedListeners: Parameters<Dispatcher["onAccepted"]>[0][] = [];
   /** Topics on whose subject nobody listened, and until when they are not tried. Spares a commit for each such job. */
@@ -91,7 +94,9 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
     }
     // Asked now, the question would wait for the bus, and silence would be taken for an answer.
     const unaskable = bus.isConnected() ? undefined : "bus_unavailable";
-    const target = options.waitBecause ?? unaskable ?? chooseTarget(job, eligible.pools, options.member);
+    const isNew = options.states.includes("PENDING");
+    const overtakes = isNew && eligible.pools.every(isContended) ? "pool_overloaded" : undefined;
+    const target = options.waitBecause ?? unaskable ?? overtakes ?? chooseTarget(job, eligible.pools, options.member);
     if (typeof target === "string") return park(job, options, eligible.pools, target);
     const limit = job.constraints?.budgets?.maxConcurrentJobs ?? 0;
     if (limit > 0 && !(await slots.take(job.tenant, job.jobId, limit))) {
@@ -372,6 +377,9 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
     isDeaf,
     onServed(listener) {
       servedListener = listener;
+    },
+    yieldWhile(ask) {
+      isContended = ask;
     },
     onParked: (listener) => void parkedListeners.push(listener),
     onAccepted: (listener) => void acceptedListeners.push(listener),

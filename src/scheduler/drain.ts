@@ -10,6 +10,8 @@ export interface Drain {
   parked(pools: readonly string[]): void;
   /** Somebody unknown takes the jobs of a topic: it gets those that wait. */
   topicServed(pool: string, topic: string): void;
+  /** Jobs wait for workers of this pool that are full: a new one must not be served before them. */
+  isContended(pool: string): boolean;
   /** A worker may have room: gives it what waits for it. */
   workerHasRoom(member: Member): void;
   /** A tenant has a slot again: gives it to the first of its jobs that can use it. */
@@ -28,6 +30,8 @@ export function createDrain(ports: SchedulerPorts, dispatcher: Dispatcher): Drai
   const { bus, queues, slots, fleet, reader, log } = ports;
   /** Pools in whose queue a job may be. */
   const waiting = new Set<string>();
+  /** Pools in whose queue a job may be that one of their workers could take if it had room. */
+  const contended = new Set<string>();
   const busy = new Map<string, Promise<void>>();
   /** Asked for while they were busy: a job may have come just after the last look. */
   const again = new Set<string>();
@@ -56,6 +60,7 @@ export function createDrain(ports: SchedulerPorts, dispatcher: Dispatcher): Drai
       let taken = 0;
       for (const member of members) taken += await fill(pool, member);
       if (taken > 0) continue;
+      contended.delete(pool); // what still waits is not for these workers
       if (await queues.isEmpty(pool)) waiting.delete(pool);
       return;
     }
@@ -124,9 +129,11 @@ export function createDrain(ports: SchedulerPorts, dispatcher: Dispatcher): Drai
       for (const pool of pools) {
         if (isTenantQueue(pool)) continue;
         waiting.add(pool);
+        contended.add(pool);
         drainPool(pool);
       }
     },
+    isContended: (pool) => contended.has(pool),
     topicServed(pool, topic) {
       putToTopic(pool, topic, maxPop).catch((error) => log.warn({ err: error, pool }, "topic not served yet"));
     },
@@ -139,8 +146,10 @@ export function createDrain(ports: SchedulerPorts, dispatcher: Dispatcher): Drai
       for (const pool of pools) {
         if (await queues.isEmpty(pool)) continue;
         waiting.add(pool);
-        if (fleet.hasMembers(pool)) drainPool(pool);
-        else await probe(pool);
+        if (fleet.hasMembers(pool)) {
+          contended.add(pool);
+          drainPool(pool);
+        } else await probe(pool);
       }
       for (const tenant of await slots.tenants()) {
         if (!(await queues.isEmpty(tenantQueue(tenant)))) await freeTenant(tenant);

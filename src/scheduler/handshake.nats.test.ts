@@ -12,7 +12,7 @@ beforeAll(async () => {
   servers = await startServers();
   const log = pino({ level: "silent" });
   bus = await openBus({ url: servers.natsUrl, name: "test", replicas: 1, maxAgeMs: 3_600_000, log });
-  handshakes = openHandshakes(bus, 150);
+  handshakes = openHandshakes(bus, { acceptTimeoutMs: 150, outputTtlMs: 90_000 });
 });
 afterAll(async () => {
   handshakes.close();
@@ -31,6 +31,21 @@ describe("ask()", () => {
     });
 
     expect(await ask(`w.${word}`)).toBe(word);
+    subscription.unsubscribe();
+  });
+
+  it("tells how long the output is kept, when that is not the usual day", async () => {
+    let told: string | undefined;
+    const subscription = bus.connection.subscribe("w.ttl", {
+      callback: (_, message) => {
+        told = message.headers?.get("Cordum-Output-Ttl");
+        message.respond("accepted");
+      },
+    });
+
+    await ask("w.ttl");
+
+    expect(told).toBe("90000");
     subscription.unsubscribe();
   });
 

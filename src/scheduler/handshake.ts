@@ -18,6 +18,14 @@ export interface Terms {
   traceparent: string;
 }
 
+export interface HandshakeOptions {
+  acceptTimeoutMs: number;
+  /** How long outputs are kept. Workers are told unless it is what they do by themselves. */
+  outputTtlMs: number;
+}
+
+const usualOutputTtlMs = 24 * 60 * 60 * 1_000;
+
 interface Waiting {
   onAnswer: (answer: Answer) => void;
   expiresAtMs: number;
@@ -29,7 +37,7 @@ const tickMs = 50;
  * Asks workers to take jobs, over one inbox subscription for all of them: at thousands of dispatches a second a promise
  * and a timer for each would cost more than the dispatch.
  */
-export function openHandshakes(bus: Bus, acceptTimeoutMs: number): Handshakes {
+export function openHandshakes(bus: Bus, { acceptTimeoutMs, outputTtlMs }: HandshakeOptions): Handshakes {
   const inbox = `_INBOX.cordum.${crypto.randomUUID()}`;
   const waiting = new Map<string, Waiting>();
   let counter = 0;
@@ -66,6 +74,7 @@ export function openHandshakes(bus: Bus, acceptTimeoutMs: number): Handshakes {
       waiting.set(token, { onAnswer, expiresAtMs: performance.now() + acceptTimeoutMs });
       const headers = createHeaders();
       headers.set(headerNames.attempt, String(attempt));
+      if (outputTtlMs !== usualOutputTtlMs) headers.set(headerNames.outputTtl, String(outputTtlMs));
       if (leaseMs > 0) headers.set(headerNames.lease, String(leaseMs));
       if (traceparent) headers.set(headerNames.traceparent, traceparent);
       process.nextTick(() => {

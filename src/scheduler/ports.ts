@@ -16,6 +16,8 @@ import type { Slots } from "./slots.ts";
 export interface SchedulerLimits {
   leaseMs: number;
   acceptTimeoutMs: number;
+  /** How long outputs are kept; workers write them. */
+  outputTtlMs: number;
   /** Further attempts after a lost worker. */
   maxRetries: number;
   /** How long a job may wait for a worker. */

@@ -65,7 +65,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Schedul
     queues: createQueues(redis),
     slots: createSlots(redis),
     fleet: createFleet(),
-    handshakes: openHandshakes(bus, options.limits.acceptTimeoutMs),
+    handshakes: openHandshakes(bus, options.limits),
     policy: options.policy,
     pools: pools.current,
     timeouts: timeouts.current,
@@ -77,6 +77,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Schedul
   const drain = createDrain(ports, dispatcher);
   const admission = createAdmission(ports, dispatcher);
   dispatcher.onParked(drain.parked);
+  dispatcher.yieldWhile(drain.isContended);
   dispatcher.onServed(drain.topicServed);
   for (const worker of registry.live()) ports.fleet.heard(worker);
   registry.onHeartbeat((worker) => drain.workerHasRoom(ports.fleet.heard(worker)));

@@ -22,6 +22,7 @@ export async function startSchedulerService(shared: Shared, policy: PolicyChecke
     limits: {
       leaseMs: options.leaseMs,
       acceptTimeoutMs: options.acceptTimeoutMs,
+      outputTtlMs: settings.store.dataTtlMs,
       maxRetries: options.maxRetries,
       scheduleTimeoutMs: options.scheduleTimeoutMs,
       defaultTenant: settings.auth.tenantId,

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import { HeartbeatSchema } from "@cordum/proto/cordum/agent/v1/heartbeat_pb.js";
+import { JobStatus } from "@cordum/proto/cordum/agent/v1/job_pb.js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { encode, type FakeWorker, type FakeWorkerOptions } from "../support/fake-worker.ts";
+import { encode, type FakeWorker, type FakeWorkerOptions, type TakenJob } from "../support/fake-worker.ts";
 import { type Platform, startPlatform } from "../support/platform.ts";
 import { startServers, type TestServers } from "../support/servers.ts";
 import { until } from "../support/until.ts";
@@ -255,6 +256,26 @@ describe("parked jobs", () => {
     for (const id of ids) await platform.reaches(id, "SUCCEEDED");
 
     expect(idsOf(worker)).toEqual([2, 5, 1, 4, 0, 3].map((index) => ids[index]));
+  });
+
+  it("are not overtaken by those that come while a worker has just become free", async () => {
+    const { topic, pool } = platform.fresh();
+    const started: string[] = [];
+    const work = async ({ request }: TakenJob) => {
+      started.push(request.jobId);
+      await sleep(1 + (started.length % 5));
+      return { status: JobStatus.SUCCEEDED };
+    };
+    for (let n = 0; n < 4; n++) await platform.worker({ pool, isLeased: true, maxParallelJobs: 1, run: work });
+    const ids: string[] = [];
+    for (let n = 0; n < 300; n++) {
+      ids.push(await platform.submit({ topic }));
+      if (n % 4 === 0) await sleep(1);
+    }
+    for (const id of ids) await platform.reaches(id, "SUCCEEDED");
+
+    const delays = ids.map((id, place) => started.indexOf(id) - place);
+    expect(Math.max(...delays)).toBeLessThan(8);
   });
 
   it("leave in turn by tenant, so that a tenant with many does not hold up one with few", async () => {

@@ -154,6 +154,7 @@ export async function startPlatform(servers: TestServers, options: PlatformOptio
       limits: {
         leaseMs: options.leaseMs ?? 1_000,
         acceptTimeoutMs: 200,
+        outputTtlMs: keepMs,
         maxRetries: 3,
         scheduleTimeoutMs: options.scheduleTimeoutMs ?? 60_000,
         defaultTenant: "default",
