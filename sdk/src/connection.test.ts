@@ -68,6 +68,23 @@ describe("resolveWorkerConnection()", () => {
     const given = { natsUrl: "nats://option" };
     expect(resolveWorkerConnection(given, env, folder)).toEqual({ natsUrl: "nats://option", redisUrl: "redis://env" });
   });
+
+  it("takes a Cluster or Sentinels from the environment, unless an option names the server", () => {
+    writeDevFile(dev);
+    const cluster = { REDIS_CLUSTER_ADDRESSES: "a:1, b:2" };
+    const sentinel = { REDIS_SENTINEL_ADDRESSES: "s:3", REDIS_SENTINEL_PASSWORD: "p" };
+
+    expect(resolveWorkerConnection({}, cluster, folder)).toEqual({
+      natsUrl: dev.nats_url,
+      redisUrl: "redis://localhost:6379",
+      redisClusterAddresses: ["a:1", "b:2"],
+    });
+    expect(resolveWorkerConnection({}, sentinel, folder).redisSentinel).toEqual({ addresses: ["s:3"], password: "p" });
+    expect(resolveWorkerConnection({ redisUrl: "redis://mine" }, { ...cluster, ...sentinel }, folder)).toEqual({
+      natsUrl: dev.nats_url,
+      redisUrl: "redis://mine",
+    });
+  });
 });
 
 describe("resolveGateway()", () => {

@@ -19,6 +19,28 @@ export interface WorkerConnection {
   natsUrl?: string;
   /** Default: env REDIS_URL, else the nearest running `cordum dev`, else `redis://localhost:6379`. */
   redisUrl?: string;
+  /** `host:port` of nodes of a Redis Cluster, in place of the server in `redisUrl`. Default: env REDIS_CLUSTER_ADDRESSES. */
+  redisClusterAddresses?: readonly string[];
+  /** Sentinels that know the primary. Default: env REDIS_SENTINEL_ADDRESSES, _MASTER and _PASSWORD. */
+  redisSentinel?: RedisSentinel;
+}
+
+export interface RedisSentinel {
+  /** `host:port` of each. */
+  addresses: readonly string[];
+  /** Name of the primary. Default `mymaster`. */
+  master?: string;
+  /** Of the Sentinels themselves. */
+  password?: string;
+}
+
+/** Where everything is, decided. */
+export interface ResolvedConnection {
+  natsUrl: string;
+  /** With a Cluster or Sentinels: only its credentials count. */
+  redisUrl: string;
+  redisClusterAddresses?: readonly string[];
+  redisSentinel?: RedisSentinel;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -40,14 +62,34 @@ export function resolveWorkerConnection(
   given: WorkerConnection = {},
   env: Environment = process.env,
   cwd?: string,
-): Required<WorkerConnection> {
+): ResolvedConnection {
   const natsUrl = given.natsUrl || env.NATS_URL;
   const redisUrl = given.redisUrl || env.REDIS_URL;
-  const local = natsUrl && redisUrl ? undefined : findLocalConnection(cwd);
+  const nodes = redisNodes(given, env);
+  const isRedisKnown = redisUrl || Object.keys(nodes).length > 0;
+  const local = natsUrl && isRedisKnown ? undefined : findLocalConnection(cwd);
   return {
     natsUrl: natsUrl || local?.natsUrl || "nats://localhost:4222",
-    redisUrl: redisUrl || local?.redisUrl || "redis://localhost:6379",
+    redisUrl: redisUrl || (isRedisKnown ? undefined : local?.redisUrl) || "redis://localhost:6379",
+    ...nodes,
   };
+}
+
+/** What is given as an option wins over the environment, also when that names the other kind. */
+function redisNodes(given: WorkerConnection, env: Environment): Partial<ResolvedConnection> {
+  if (given.redisClusterAddresses?.length) return { redisClusterAddresses: given.redisClusterAddresses };
+  if (given.redisSentinel) return { redisSentinel: given.redisSentinel };
+  if (given.redisUrl) return {};
+  const cluster = toList(env.REDIS_CLUSTER_ADDRESSES);
+  if (cluster.length > 0) return { redisClusterAddresses: cluster };
+  const addresses = toList(env.REDIS_SENTINEL_ADDRESSES);
+  if (addresses.length === 0) return {};
+  const { REDIS_SENTINEL_MASTER: master, REDIS_SENTINEL_PASSWORD: password } = env;
+  return { redisSentinel: { addresses, ...(master && { master }), ...(password && { password }) } };
+}
+
+function toList(text = ""): string[] {
+  return text.split(",").flatMap((item) => item.trim() || []);
 }
 
 /** As for workers. The local platform's key goes to the local platform only. */

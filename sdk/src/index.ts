@@ -1,5 +1,5 @@
 export { type ClientOptions, type CordumClient, createClient } from "./client.ts";
-export { findLocalConnection, type LocalConnection, type WorkerConnection } from "./connection.ts";
+export { findLocalConnection, type LocalConnection, type RedisSentinel, type WorkerConnection } from "./connection.ts";
 export type { JobConstraints } from "./constraints.ts";
 export { defineHandler, type Handler, type HandlerSpec, type RunFunction, type Schema } from "./handler.ts";
 export type { ArtifactOptions, Artifacts, JobContext, Retention } from "./job-context.ts";

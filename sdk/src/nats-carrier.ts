@@ -10,10 +10,12 @@ import {
   type NodeConnectionOptions,
 } from "@nats-io/transport-node";
 import { AckedPublisher } from "./acked-publisher.ts";
+import type { RedisSentinel } from "./connection.ts";
 import type { WorkerLog } from "./log.ts";
 import { toNatsOptions } from "./nats-options.ts";
 import { decodePacket, encodeHeartbeat, encodeProgress, encodeResult, type WorkerIdentity } from "./packets.ts";
-import { createPayloadStore, type PayloadStore, type RedisSettings } from "./payload-store.ts";
+import { createPayloadStore, type PayloadStore } from "./payload-store.ts";
+import type { RedisSettings } from "./redis-client.ts";
 import { headerNames, subjects } from "./subjects.ts";
 import type {
   CarrierListener,
@@ -40,6 +42,8 @@ export interface NatsCarrierOptions {
   readonly worker: WorkerIdentity;
   readonly natsUrl: string;
   readonly redisUrl: string;
+  readonly redisClusterAddresses?: readonly string[] | undefined;
+  readonly redisSentinel?: RedisSentinel | undefined;
   readonly log: WorkerLog;
   /** Milliseconds of a clock that never jumps. */
   readonly now: () => number;
@@ -59,12 +63,12 @@ export class NatsCarrier implements WorkerCarrier {
   #nats: NatsConnection | undefined;
 
   constructor(options: NatsCarrierOptions) {
-    const { redisUrl, log, now, redis } = options;
+    const { redisUrl, redisClusterAddresses, redisSentinel, log, now, redis } = options;
     this.#options = options;
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
-    this.#payloads = createPayloadStore(redisUrl, log, redis);
+    this.#payloads = createPayloadStore({ redisUrl, redisClusterAddresses, redisSentinel }, log, redis);
     this.#results = new AckedPublisher({
       log,
       now,

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Redis, type RedisOptions } from "ioredis";
 import { JobFailure, PayloadStoreError } from "./job-errors.ts";
 import type { WorkerLog } from "./log.ts";
+import { createRedisClient, type RedisAddress, type RedisSettings } from "./redis-client.ts";
 import { keys } from "./subjects.ts";
 import type { JobWithOutput, StoredArtifact } from "./worker-carrier.ts";
 
@@ -11,9 +11,6 @@ const usualOutputTtlMs = 24 * hour * 1_000;
 const artifactTtlSeconds = { short: 24 * hour, standard: 7 * 24 * hour, audit: 30 * 24 * hour };
 /** For errors that Redis answers with, such as OOM or READONLY; a lost connection is waited out by the client. */
 const retryDelaysMs = [50, 200, 1_000, 3_000];
-
-/** What the Redis client can be told beside its URL. */
-export type RedisSettings = Omit<RedisOptions, "replyMapping">;
 
 /** Payloads by pointer, in Redis. Commands of one turn of the event loop share one round trip. */
 export interface PayloadStore {
@@ -25,17 +22,8 @@ export interface PayloadStore {
   close(): Promise<void>;
 }
 
-export function createPayloadStore(url: string, log: WorkerLog, options: RedisSettings = {}): PayloadStore {
-  const redis = new Redis(url, {
-    enableAutoPipelining: true,
-    maxRetriesPerRequest: null, // commands wait for the connection; cancel and deadline end the job meanwhile
-    socketTimeout: 10_000, // a server that says nothing is left; what waits is sent again, which harms nobody
-    reconnectOnError: (error: Error) => /^(READONLY|LOADING|MASTERDOWN) /.test(error.message),
-    retryStrategy: (times: number) => Math.min(100 * times, 2_000),
-    connectionName: "cordum-sdk",
-    lazyConnect: true,
-    ...options,
-  });
+export function createPayloadStore(address: RedisAddress, log: WorkerLog, settings: RedisSettings = {}): PayloadStore {
+  const redis = createRedisClient(address, settings);
   let isDown = false;
   redis.on("error", (err: Error) => {
     if (!isDown) log.warn({ err }, "redis is not reachable; trying again");

@@ -7,7 +7,7 @@ import { type Handler, type RunFunction, toHandler } from "./handler.ts";
 import { createStderrLog, type WorkerLog } from "./log.ts";
 import { NatsCarrier } from "./nats-carrier.ts";
 import type { WorkerIdentity } from "./packets.ts";
-import type { RedisSettings } from "./payload-store.ts";
+import type { RedisSettings } from "./redis-client.ts";
 import { isSubjectToken, matchesTopic } from "./subjects.ts";
 import { sdkVersion } from "./version.ts";
 import { WorkerSession } from "./worker-session.ts";
