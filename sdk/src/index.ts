@@ -5,6 +5,7 @@ export { defineHandler, type Handler, type HandlerSpec, type RunFunction, type S
 export type { ArtifactOptions, Artifacts, JobContext, Retention } from "./job-context.ts";
 export { JobCancelledError, JobDeadlineError, JobFailure, JobHandedBackError, JobLostError } from "./job-errors.ts";
 export type { WorkerLog } from "./log.ts";
+export type { SignatureMode, SignatureOptions } from "./packet-signer.ts";
 export {
   JobNotSucceededError,
   JobWaitTimeoutError,

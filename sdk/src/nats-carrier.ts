@@ -13,6 +13,7 @@ import { AckedPublisher } from "./acked-publisher.ts";
 import type { RedisSentinel } from "./connection.ts";
 import type { WorkerLog } from "./log.ts";
 import { toNatsOptions } from "./nats-options.ts";
+import type { PacketSigner } from "./packet-signer.ts";
 import { decodePacket, encodeHeartbeat, encodeProgress, encodeResult, type WorkerIdentity } from "./packets.ts";
 import { createPayloadStore, type PayloadStore } from "./payload-store.ts";
 import type { RedisSettings } from "./redis-client.ts";
@@ -44,6 +45,7 @@ export interface NatsCarrierOptions {
   readonly redisUrl: string;
   readonly redisClusterAddresses?: readonly string[] | undefined;
   readonly redisSentinel?: RedisSentinel | undefined;
+  readonly signer: PacketSigner;
   readonly log: WorkerLog;
   /** Milliseconds of a clock that never jumps. */
   readonly now: () => number;
@@ -81,7 +83,7 @@ export class NatsCarrier implements WorkerCarrier {
     const [nats] = await Promise.all([this.#connect(), this.#payloads.open()]);
     const { workerId } = this.#options.worker;
     nats.subscribe(`${this.#inbox}.*`, { callback: (_, message) => this.#acknowledged(message) });
-    nats.subscribe(subjects.cancel, { callback: (_, message) => this.#cancelled(message, listener, false) });
+    nats.subscribe(subjects.cancel, { callback: (_, message) => this.#toAll(message, listener) });
     const direct = { queue: workerId, callback: (_: unknown, message: Msg) => this.#direct(message, listener) };
     nats.subscribe(subjects.workerJobs(workerId), direct); // a queue: two processes of one id do not run a job twice
     this.#greetNamesakes(nats);
@@ -93,7 +95,7 @@ export class NatsCarrier implements WorkerCarrier {
   }
 
   heartbeat(state: WorkerState, jobs: readonly JobInFlight[]): void {
-    const packet = encodeHeartbeat(this.#options.worker, state);
+    const packet = this.#seal(encodeHeartbeat(this.#options.worker, state));
     let start = 0;
     do {
       const some = jobs.slice(start, start + maxJobsPerHeartbeat);
@@ -105,7 +107,7 @@ export class NatsCarrier implements WorkerCarrier {
   progress(report: ProgressReport): void {
     const carried = headers();
     carried.set(headerNames.attempt, String(report.attempt));
-    this.#publish(subjects.progress, encodeProgress(this.#options.worker.workerId, report), carried);
+    this.#publish(subjects.progress, this.#seal(encodeProgress(this.#options.worker.workerId, report)), carried);
   }
 
   report(report: JobReport): Promise<void> {
@@ -114,7 +116,7 @@ export class NatsCarrier implements WorkerCarrier {
     carried.append(headerNames.attempt, String(attempt));
     if (traceparent !== "") carried.append(headerNames.traceparent, traceparent);
     if (handback !== undefined) carried.append(headerNames.handback, handback);
-    const data = encodeResult(this.#options.worker.workerId, report);
+    const data = this.#seal(encodeResult(this.#options.worker.workerId, report));
     return this.#results.publish({ subject: subjects.result, data, headers: carried });
   }
 
@@ -190,9 +192,30 @@ export class NatsCarrier implements WorkerCarrier {
     nats.publish(subject, this.#inbox, { reply: subject });
   }
 
+  #seal(packet: Uint8Array): Uint8Array {
+    return this.#options.signer.seal(packet);
+  }
+
+  /** Bytes whose sender is in doubt get no answer. */
+  #isTrusted({ subject, data }: Msg): boolean {
+    try {
+      const reason = this.#options.signer.refusal(data);
+      if (reason !== undefined) this.#options.log.error({ subject, reason }, "packet refused");
+      return reason === undefined;
+    } catch (err) {
+      this.#options.log.error({ subject, err }, "packet cannot be read");
+      return false;
+    }
+  }
+
   #direct(message: Msg, listener: CarrierListener): void {
+    if (!this.#isTrusted(message)) return;
     if (message.reply !== undefined && message.reply !== "") listener.dispatched(new NatsDispatch(message));
     else this.#cancelled(message, listener, true);
+  }
+
+  #toAll(message: Msg, listener: CarrierListener): void {
+    if (this.#isTrusted(message)) this.#cancelled(message, listener, false);
   }
 
   /** A cancel on the worker's own subject says that the job is elsewhere now; one for everybody, that it is over. */

@@ -5,7 +5,7 @@ import { HeartbeatSchema } from "@cordum/proto/cordum/agent/v1/heartbeat_pb.js";
 import { JobProgressSchema, JobResultSchema, JobStatus } from "@cordum/proto/cordum/agent/v1/job_pb.js";
 import type { JobReport, ProgressReport, WorkerState } from "./worker-carrier.ts";
 
-/* The only place where packets become bytes and bytes packets; signatures, when they come, belong here too. */
+/* The only place where packets become bytes and bytes packets; packet-signer.ts signs those bytes. */
 
 /** What of a worker does not change while it lives. */
 export interface WorkerIdentity {

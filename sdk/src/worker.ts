@@ -6,6 +6,7 @@ import { createCpuMeter } from "./cpu-load.ts";
 import { type Handler, type RunFunction, toHandler } from "./handler.ts";
 import { createStderrLog, type WorkerLog } from "./log.ts";
 import { NatsCarrier } from "./nats-carrier.ts";
+import { createPacketSigner, type PacketSigner, type SignatureOptions } from "./packet-signer.ts";
 import type { WorkerIdentity } from "./packets.ts";
 import type { RedisSettings } from "./redis-client.ts";
 import { isSubjectToken, matchesTopic } from "./subjects.ts";
@@ -41,6 +42,8 @@ export interface WorkerOptions {
   load?: () => { cpuLoad: number; gpuUtilization: number };
   /** Drain on SIGTERM and SIGINT. Default true. */
   handleSignals?: boolean;
+  /** Packet signatures, for platforms that ask for them. Needs a `workerId` whose public key the platform knows. */
+  signatures?: SignatureOptions;
   /** Further options of the NATS and Redis clients, for example TLS files. */
   nats?: NodeConnectionOptions;
   redis?: RedisSettings;
@@ -75,6 +78,7 @@ class NatsWorker implements Worker {
   readonly #options: WorkerOptions;
   readonly #identity: WorkerIdentity;
   readonly #log: WorkerLog;
+  readonly #signer: PacketSigner;
   readonly #handlers = new Map<string, Handler>();
   #carrier: NatsCarrier | undefined;
   #session: WorkerSession | undefined;
@@ -92,6 +96,7 @@ class NatsWorker implements Worker {
     this.#options = options;
     this.#identity = toIdentity(options);
     this.#log = options.log ?? createStderrLog();
+    this.#signer = createPacketSigner(options.signatures);
     this.id = this.#identity.workerId;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.closed = promise;
@@ -128,7 +133,16 @@ class NatsWorker implements Worker {
     const connection = resolveWorkerConnection(this.#options.connection);
     const { nats, redis, load = defaultLoad() } = this.#options;
     const now = () => performance.now();
-    const carrier = new NatsCarrier({ worker: this.#identity, log: this.#log, now, nats, redis, ...connection });
+    const signer = this.#signer;
+    const carrier = new NatsCarrier({
+      worker: this.#identity,
+      log: this.#log,
+      now,
+      nats,
+      redis,
+      signer,
+      ...connection,
+    });
     const session = new WorkerSession({
       carrier,
       log: this.#log,

@@ -1,14 +1,16 @@
-import { generateKeyPairSync } from "node:crypto";
+import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { HeartbeatSchema } from "@cordum/proto/cordum/agent/v1/heartbeat_pb.js";
 import { JobRequestSchema } from "@cordum/proto/cordum/agent/v1/job_pb.js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createWorker, type WorkerLog } from "../../sdk/src/index.ts";
 import { createPacketSigner, encodePacket } from "../../src/bus/index.ts";
 import { encode } from "../support/fake-worker.ts";
 import { type Platform, startPlatform } from "../support/platform.ts";
 import { startServers, type TestServers } from "../support/servers.ts";
 import { until } from "../support/until.ts";
 
+const silent: WorkerLog = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 const alice = generateKeyPairSync("ed25519");
 const scheduler = generateKeyPairSync("ec", { namedCurve: "prime256v1" });
 const senderKeys = new Map([
@@ -79,5 +81,47 @@ describe("a platform that verifies signatures", () => {
     await platform.reaches(await platform.submit({ topic }), "SUCCEEDED");
     await until("all of it to be dead letters", async () => (await platform.poison()).length >= 8);
     expect(platform.registry.get("w")).toBeUndefined();
+  });
+});
+
+describe("a platform that requires signatures", () => {
+  it("is served by a worker that signs, and gets nothing out of one that does not know it", async () => {
+    const bob = generateKeyPairSync("ec", { namedCurve: "prime256v1" });
+    const keys = new Map([...senderKeys, ["bob-1", bob.publicKey]]);
+    const signer = createPacketSigner({ mode: "required", signingKey: scheduler.privateKey, senderKeys: keys });
+    const own = await startServers();
+    const strict = await startPlatform(own, { signer });
+    const { topic, pool } = strict.fresh();
+    const pem = (key: KeyObject, type: "pkcs8" | "spki") => String(key.export({ format: "pem", type }));
+    const common = { pool, handleSignals: false, log: silent };
+    const connection = { natsUrl: own.natsUrl, redisUrl: own.redisUrl };
+    const worker = createWorker({
+      ...common,
+      connection,
+      workerId: "bob-1",
+      handlers: { [topic]: () => "signed" },
+      signatures: {
+        mode: "required",
+        key: pem(bob.privateKey, "pkcs8"),
+        senderKeys: { "cordum-scheduler": pem(scheduler.publicKey, "spki") },
+      },
+    });
+    const stranger = createWorker({
+      ...common,
+      connection,
+      workerId: "bob-2",
+      handlers: { [topic]: () => "unsigned" },
+      signatures: { mode: "required", senderKeys: { "cordum-scheduler": pem(alice.publicKey, "spki") } },
+    });
+    await Promise.all([worker.start(), stranger.start()]);
+    await until("the worker that signs", () => strict.registry.get("bob-1") && true);
+
+    const ids = await Promise.all(Array.from({ length: 10 }, () => strict.submit({ topic })));
+    for (const id of ids) expect((await strict.reaches(id, "SUCCEEDED")).worker).toBe("bob-1");
+
+    expect(strict.registry.get("bob-2")).toBeUndefined();
+    await Promise.all([worker.drain(0), stranger.drain(0)]);
+    await strict.close();
+    await own.stop();
   });
 });
