@@ -133,7 +133,7 @@ export function createDrain(ports: SchedulerPorts, dispatcher: Dispatcher): Drai
         drainPool(pool);
       }
     },
-    isContended: (pool) => contended.has(pool),
+    isContended: (pool) => contended.has(pool) && fleet.hasMembers(pool), // others are reached by the topic
     topicServed(pool, topic) {
       putToTopic(pool, topic, maxPop).catch((error) => log.warn({ err: error, pool }, "topic not served yet"));
     },
