@@ -28,6 +28,7 @@ describe("loadSettings()", () => {
       apiKeys: undefined,
       apiKey: undefined,
       insecureNoAuth: false,
+      allowSelfApproval: false,
       tenantId: "default",
     });
     expect(settings.given.size).toBe(0);

@@ -1,8 +1,12 @@
 import { type Client, createClient as createConnectClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { ApprovalService } from "@cordum/proto/cordum/v1/approval_pb.js";
+import { AuditService } from "@cordum/proto/cordum/v1/audit_pb.js";
+import { ConfigService } from "@cordum/proto/cordum/v1/config_pb.js";
 import { DlqService } from "@cordum/proto/cordum/v1/dlq_pb.js";
 import { type Job, JobService } from "@cordum/proto/cordum/v1/job_pb.js";
 import { MemoryService } from "@cordum/proto/cordum/v1/memory_pb.js";
+import { PolicyService } from "@cordum/proto/cordum/v1/policy_pb.js";
 import { StatusService } from "@cordum/proto/cordum/v1/status_pb.js";
 import { StreamService } from "@cordum/proto/cordum/v1/stream_pb.js";
 import { WorkerService } from "@cordum/proto/cordum/v1/worker_pb.js";
@@ -25,6 +29,10 @@ export interface ClientOptions {
 /** Every service of the control plane, typed. Calls throw ConnectError. */
 export interface CordumClient {
   readonly jobs: Client<typeof JobService>;
+  readonly approvals: Client<typeof ApprovalService>;
+  readonly policy: Client<typeof PolicyService>;
+  readonly config: Client<typeof ConfigService>;
+  readonly audit: Client<typeof AuditService>;
   readonly workers: Client<typeof WorkerService>;
   readonly dlq: Client<typeof DlqService>;
   readonly memory: Client<typeof MemoryService>;
@@ -51,6 +59,10 @@ export function createClient(options: ClientOptions = {}): CordumClient {
   const jobs = createConnectClient(JobService, transport);
   return {
     jobs,
+    approvals: createConnectClient(ApprovalService, transport),
+    policy: createConnectClient(PolicyService, transport),
+    config: createConnectClient(ConfigService, transport),
+    audit: createConnectClient(AuditService, transport),
     workers: createConnectClient(WorkerService, transport),
     dlq: createConnectClient(DlqService, transport),
     memory: createConnectClient(MemoryService, transport),

@@ -35,6 +35,27 @@ describe("createAuthenticator()", () => {
   });
 
   it.each([
+    ["in fields", "acme:k1:approver+security+Legal"],
+    ["in JSON", '[{"key":"k1","role":"approver","groups":["security","Legal"]}]'],
+  ])("reads further names of a key %s, for approvals", async (_what, apiKeys) => {
+    const caller = await identify(apiKeys, { "x-api-key": "k1" });
+
+    expect(caller).toMatchObject({ role: "approver", groups: ["security", "Legal"] });
+    expect(["approvals.decide", "jobs.read", "jobs.submit"].map(caller.allows)).toEqual([true, true, false]);
+  });
+
+  it("keeps the name of a role that stands for another", async () => {
+    expect(await identify("t:k1:Operator", { "x-api-key": "k1" })).toMatchObject({
+      role: "admin",
+      groups: ["operator"],
+    });
+  });
+
+  it("refuses groups that are no list of names", () => {
+    expect(() => createAuthenticator({ apiKeys: '[{"key":"k","groups":"x"}]', defaultTenant: "t" })).toThrow("groups");
+  });
+
+  it.each([
     ["x-api-key", { "x-api-key": " 'k1' " }],
     ["api-key", { "api-key": "k1" }],
     ["a bearer token", { authorization: "Bearer k1" }],

@@ -40,7 +40,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
   const known = toKnownKeys(configured, defaultTenant);
   const anonymous = toCaller(
     "anonymous",
-    { tenant: defaultTenant, role: "admin", principal: undefined },
+    { tenant: defaultTenant, role: "admin", groups: [], principal: undefined },
     defaultTenant,
   );
 
@@ -73,16 +73,22 @@ function toKnownKeys(configured: readonly ApiKey[], defaultTenant: string): Know
 
 function toCaller(
   keyId: string,
-  { tenant = "", role, principal = "" }: Omit<ApiKey, "key">,
+  { tenant = "", role, groups, principal = "" }: Omit<ApiKey, "key">,
   defaultTenant: string,
 ): Caller {
   const crossTenant = tenant === "*";
   const ownTenant = crossTenant || tenant === "" ? defaultTenant : tenant;
-  return Object.freeze({ keyId, tenant: ownTenant, crossTenant, role, principal, allows: grantOf(role) });
+  return Object.freeze({ keyId, tenant: ownTenant, crossTenant, role, groups, principal, allows: grantOf(role) });
 }
 
 function alike(a: Caller, b: Caller): boolean {
-  return a.tenant === b.tenant && a.crossTenant === b.crossTenant && a.role === b.role && a.principal === b.principal;
+  return (
+    a.tenant === b.tenant &&
+    a.crossTenant === b.crossTenant &&
+    a.role === b.role &&
+    String(a.groups) === String(b.groups) &&
+    a.principal === b.principal
+  );
 }
 
 /** Compares with every key, so that the time taken says nothing about which one came close. */

@@ -7,6 +7,8 @@ export interface ApiKey {
   /** `*` for all tenants. Undefined: the default tenant. */
   tenant: string | undefined;
   role: string;
+  /** Further names by which policy may ask for the key when a job needs approval. */
+  groups: readonly string[];
   /** Who uses the key. Undefined: the caller says. */
   principal: string | undefined;
 }
@@ -16,7 +18,7 @@ const usableKey = /^[\x21-\x7e]{1,512}$/;
 
 /**
  * Reads the value of `CORDUM_API_KEYS`: `k1,k2`; items `tenant:key[:role[:principal]]`; or JSON: an array of keys or of
- * `{"key", "tenant", "role", "principal"}`, an object `{"<key>": {...}}`, or `{"keys": [...]}`.
+ * `{"key", "tenant", "role", "groups", "principal"}`, an object `{"<key>": {...}}`, or `{"keys": [...]}`.
  * @throws Error when it cannot be read, or holds no key; the message never shows a key
  */
 export function parseApiKeys(value: string): ApiKey[] {
@@ -87,9 +89,21 @@ function toApiKey(fields: Record<string, unknown>, where: string): ApiKey {
   };
   const key = given("key");
   if (!usableKey.test(key)) throw new Error(`${where}: a key has 1 to 512 printable characters and no spaces`);
-  const role = roleOf(given("role"));
+  const [named = "", ...more] = given("role").split("+");
+  const role = roleOf(named);
   if (role === undefined) throw new Error(`${where}: unknown role, expected one of ${roleNames.join(", ")}`);
-  return { key, tenant: given("tenant") || undefined, role, principal: given("principal") || undefined };
+  // `operator` may do what an admin does, and policy may still ask for an operator.
+  const groups = [...new Set([named.trim().toLowerCase(), ...more, ...toGroups(fields.groups, where)])].filter(
+    (group) => group !== "" && group !== role,
+  );
+  return { key, tenant: given("tenant") || undefined, role, groups, principal: given("principal") || undefined };
+}
+
+function toGroups(value: unknown, where: string): string[] {
+  if (value === undefined) return [];
+  const isList = Array.isArray(value) && value.every((group) => typeof group === "string");
+  if (!isList) throw new Error(`${where}: groups must be a list of strings`);
+  return value as string[];
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -3,8 +3,11 @@ export type Grant = (permission: string) => boolean;
 
 const everything: Grant = () => true;
 
-/** Every permission is `<resource>.<action>`; what only looks ends in `.read`. */
-const reading: Grant = (permission) => permission.endsWith(".read");
+/** Every permission is `<resource>.<action>`; what only looks ends in `.read`. The audit log is not for everybody. */
+const reading: Grant = (permission) => permission.endsWith(".read") && permission !== "audit.read";
+
+/** Sees what was decided and changed, but no payloads. */
+const auditing: Grant = (permission) => permission.endsWith(".read") && permission !== "memory.read";
 
 /** What each role may do. A permission that is new belongs to `admin` alone until it is added here. */
 const grants: Readonly<Record<string, Grant>> = {
@@ -18,9 +21,13 @@ const grants: Readonly<Record<string, Grant>> = {
     "status.read",
     "stream.read",
     "memory.read",
+    "policy.evaluate",
   ]),
   viewer: reading,
+  auditor: auditing,
   worker: anyOf(["memory.read", "jobs.read", "status.read"]),
+  /** Looks at everything and decides on approvals, but submits nothing. */
+  approver: (permission) => reading(permission) || permission === "approvals.decide",
 };
 
 const aliases: Readonly<Record<string, string>> = { "": "admin", secops: "admin", operator: "admin" };

@@ -7,6 +7,10 @@ export const subjects = {
   cancel: "sys.job.cancel",
   heartbeat: "sys.heartbeat",
   workflowEvent: "sys.workflow.event",
+  /** A configuration document has changed. */
+  configChanged: "evt.config",
+  /** The live policy bundles, or the shadow, may have changed. */
+  policyEvents: "evt.policy",
   /** Where one worker takes its jobs. */
   worker: (workerId: string) => `worker.${workerId}.jobs`,
   /** Committed transitions of jobs of a tenant, or of all tenants. */

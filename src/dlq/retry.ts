@@ -2,17 +2,14 @@ import { clone } from "@bufbuild/protobuf";
 import { type JobRequest, JobRequestSchema } from "@cordum/proto/cordum/agent/v1/job_pb.js";
 import { DomainError } from "../errors/index.ts";
 import {
-  alternativeKey,
   clientLabels,
+  copyContext,
   digestOf,
   type JobReader,
   type Jobs,
-  keyOfPointer,
   type Payloads,
-  payloadKeys,
-  pointerScheme,
-  readPointer,
   type Submitted,
+  type SubmitterMark,
 } from "../jobs/index.ts";
 import { type DeadLetter, poisonPrefix } from "./dead-letter.ts";
 import type { DeadLetterStore } from "./store.ts";
@@ -32,7 +29,11 @@ const maxJobIdLength = 512;
  * The new id follows from the entry, so two that retry at once, or one that retries after a crash, make one job.
  * @throws DomainError failed_precondition when there is no job, record or input to repeat
  */
-export async function retryDeadLetter(deps: RetryDeps, letter: DeadLetter): Promise<Submitted> {
+export async function retryDeadLetter(
+  deps: RetryDeps,
+  letter: DeadLetter,
+  submitter: SubmitterMark,
+): Promise<Submitted> {
   const jobId = retryIdOf(letter);
   const [record, earlier] = await Promise.all([deps.reader.get(letter.id), deps.reader.get(jobId)]);
   if (earlier) {
@@ -42,7 +43,7 @@ export async function retryDeadLetter(deps: RetryDeps, letter: DeadLetter): Prom
   if (!record) throw refused("job_expired", `the record of job ${letter.id} is no longer kept`);
   const { contextPtr, contextBody } = await copyContext(deps.payloads, record.request, jobId);
   const request = toRetryRequest(record.request, { jobId, contextPtr });
-  const submitted = await deps.jobs.submitRequest(request, { traceId: record.traceId, contextBody });
+  const submitted = await deps.jobs.submitRequest(request, { traceId: record.traceId, contextBody, submitter });
   await deps.store.remove(letter);
   return submitted;
 }
@@ -70,17 +71,6 @@ export function toRetryRequest(original: JobRequest, { jobId, contextPtr }: { jo
   request.labels = { ...clientLabels(request.labels), ...added };
   if (request.meta) request.meta.labels = { ...clientLabels(request.meta.labels), ...added };
   return request;
-}
-
-/** A context payload is copied, so that it lives as long as the new job; any other pointer is kept as it is. */
-async function copyContext(payloads: Payloads, { jobId, contextPtr }: JobRequest, newId: string) {
-  const pointer = contextPtr || pointerScheme + payloadKeys.context(jobId);
-  const key = keyOfPointer(pointer);
-  if (key === undefined || !(alternativeKey(key) ?? key).startsWith("ctx:")) return { contextPtr, contextBody: "" };
-  const contextBody = await readPointer(payloads, pointer);
-  if (contextBody) return { contextPtr: pointerScheme + payloadKeys.context(newId), contextBody };
-  if (contextPtr === "") return { contextPtr, contextBody: "" }; // a job that never had an input
-  throw refused("context_expired", `the input of job ${jobId}, ${key}, has expired`);
 }
 
 function refused(reason: string, message: string): DomainError {

@@ -2,7 +2,7 @@ import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { DlqService, PurgeDlqRequest } from "@cordum/proto/cordum/v1/dlq_pb.js";
 import { DomainError, invalidField } from "../errors/index.ts";
 import { type Cursor, decodeCursor } from "../jobs/index.ts";
-import { callerKey } from "../rpc/index.ts";
+import { auditDetail, callerKey } from "../rpc/index.ts";
 import { type DeadLetter, toDlqEntry } from "./dead-letter.ts";
 import { type RetryDeps, retryDeadLetter } from "./retry.ts";
 import type { DeadLetterStore } from "./store.ts";
@@ -23,8 +23,11 @@ export function createDlqService(deps: DlqServiceDeps): ServiceImpl<typeof DlqSe
   async function find(id: string, context: HandlerContext): Promise<DeadLetter | undefined> {
     const letter = await store.get(id);
     const scope = scopeOf(context.values.get(callerKey), "", defaultTenant);
+    auditDetail(context, { resource: `dlq/${id}` });
     // An entry of another tenant looks like none: ids must not be probed.
-    return letter && isVisible(letter, scope) ? letter : undefined;
+    if (!letter || !isVisible(letter, scope)) return undefined;
+    if (letter.tenant) auditDetail(context, { tenant: letter.tenant });
+    return letter;
   }
 
   async function mustFind(id: string, context: HandlerContext): Promise<DeadLetter> {
@@ -50,17 +53,29 @@ export function createDlqService(deps: DlqServiceDeps): ServiceImpl<typeof DlqSe
     async deleteDlqEntry({ jobId }, context) {
       const letter = await find(jobId, context);
       if (letter) await store.remove(letter);
+      auditDetail(context, { details: { removed: letter ? "1" : "0" } });
       return {};
     },
     async retryDlqEntry({ jobId }, context) {
-      return retryDeadLetter(deps, await mustFind(jobId, context));
+      const { keyId, principal } = context.values.get(callerKey);
+      const submitted = await retryDeadLetter(deps, await mustFind(jobId, context), { keyId, principal });
+      auditDetail(context, { details: { new_job: submitted.jobId } });
+      return submitted;
     },
     async purgeDlq(request, context) {
       checkPurge(request);
       const scope = scopeOf(context.values.get(callerKey), request.tenant, defaultTenant);
       const beforeMs = request.olderThanSeconds > 0n ? now() - Number(request.olderThanSeconds) * 1000 : now() + 1;
       const filter = { ...scope, topic: request.topic, reasonCode: request.reasonCode };
-      return { purged: await store.purge(filter, beforeMs, context.signal) };
+      const { topic, reasonCode, olderThanSeconds, tenant } = request;
+      auditDetail(context, {
+        resource: "dlq",
+        ...(scope.tenant !== undefined && { tenant: scope.tenant }),
+        details: { topic, reason_code: reasonCode, tenant, older_than_seconds: String(olderThanSeconds) },
+      });
+      const purged = await store.purge(filter, beforeMs, context.signal);
+      auditDetail(context, { details: { removed: String(purged) } });
+      return { purged };
     },
   };
 }

@@ -3,15 +3,21 @@
   KEYS[n] job hash
   ARGV    per key: operation, id, number of further arguments, those arguments (see the included files)
   Returns per key {1, ...} when it was made, {0, why, state, attempt} when not: why is missing, state, attempt, worker,
-  digest or transition; {-1, message} when the operation failed. ]]
+  digest, transition, approved, approval, revision, expired or output; {-1, message} when the operation failed. ]]
 -- @define transitions
 -- @include job
+-- @include approval
+-- @include note
 -- @include dispatch
 -- @include finish
 -- @include park
 -- @include hold
 -- @include beat
-local operations = { dispatch = dispatch, finish = finish, park = park, hold = hold, beat = beat }
+-- @include review
+-- @include settle
+-- @include revise
+local operations = { dispatch = dispatch, finish = finish, park = park, hold = hold, beat = beat, review = review,
+  settle = settle, revise = revise }
 
 local replies = {}
 local at = 1
@@ -24,4 +30,5 @@ for n, key in ipairs(KEYS) do
   replies[n] = isDone and reply or { -1, type(reply) == "table" and reply.err or tostring(reply) }
   at = at + 3 + count
 end
+write_notes()
 return replies

@@ -9,6 +9,8 @@ export interface Expectation {
   attempt?: number;
   /** Digest of the request the caller decided on; guards against a forged submit for a known id. */
   digest?: string;
+  /** The job's principal; told with a decision, for the audit log. */
+  actor?: string;
 }
 
 export interface DispatchCommit extends Expectation {
@@ -27,6 +29,8 @@ export interface DispatchCommit extends Expectation {
   maxAttempts: number;
   /** Concurrency slot that the job holds. */
   slot?: string;
+  /** Round of the approval that this uses up. */
+  approval?: number;
 }
 
 export interface FinishCommit extends Expectation {
@@ -41,6 +45,25 @@ export interface FinishCommit extends Expectation {
   decision?: Uint8Array;
   jobHash?: string;
   isDeadLetter?: boolean;
+  /** Encoded DecisionRecord about the output, when it has been looked at. */
+  outputDecision?: Uint8Array;
+  /** The output is looked at later, see `revise`. */
+  owesScan?: boolean;
+}
+
+/** What is known of the output of an ended job, now that it has been looked at. */
+export interface ReviseCommit {
+  jobId: string;
+  /** The pointer that was followed. */
+  seenResultPtr: string;
+  resultPtr: string;
+  artifactPtrs: readonly string[];
+  /** Empty: as it was. */
+  errorCode: string;
+  /** Empty: as it was. */
+  errorMessage: string;
+  /** Encoded DecisionRecord; undefined when policy has no rule for it any more. */
+  outputDecision: Uint8Array | undefined;
 }
 
 export interface ParkCommit extends Expectation {
@@ -53,6 +76,8 @@ export interface ParkCommit extends Expectation {
   isRefund?: boolean;
   /** The attempt counts, and the job ends FAILED when it was the last one. */
   isBurnt?: boolean;
+  /** Round of the approval that this uses up. */
+  approval?: number;
 }
 
 export interface HoldCommit extends Expectation {
@@ -60,6 +85,51 @@ export interface HoldCommit extends Expectation {
   decision: Uint8Array;
   jobHash?: string;
   reason: string;
+  /** What people are asked for, with APPROVAL_REQUIRED. */
+  approval?: {
+    /** JSON, see `approvals/model.ts`. */
+    terms: string;
+    /** 0: never. */
+    expiresAfterMs: number;
+    /** Round of an approval that was given and is not enough. */
+    supersedes?: number;
+  };
+}
+
+/** The approval that the caller has seen; when it has changed since then, the commit is refused. */
+interface SeenApproval {
+  jobId: string;
+  round: number;
+  revision: number;
+}
+
+/** A vote, or other terms, for a job that waits for approval. */
+export interface ReviewCommit extends SeenApproval {
+  /** Unless it stays PENDING the job is PENDING again, to be decided anew. */
+  to: "PENDING" | "APPROVED" | "SUPERSEDED";
+  /** Why it does not stay PENDING. */
+  reason: string;
+  /** All votes, JSON. */
+  votes: string;
+  /** JSON. */
+  terms: string;
+  /** Milliseconds since the epoch; undefined: never. */
+  expiresMs: number | undefined;
+  /** The decision that now asks, when it is another one. */
+  decision?: Uint8Array;
+  /** Refused once the approval has expired. */
+  isVote: boolean;
+  /** Who votes; told to the audit log. */
+  actor: string;
+}
+
+/** Ends the approval, and with it the job. */
+export interface SettleCommit extends SeenApproval {
+  to: "REJECTED" | "EXPIRED" | "SUPERSEDED";
+  reason: string;
+  /** All votes, JSON. */
+  votes: string;
+  finish: Omit<FinishCommit, "jobId" | "states" | "attempt" | "digest">;
 }
 
 export interface BeatCommit extends Expectation {
@@ -71,7 +141,22 @@ export interface BeatCommit extends Expectation {
 
 export type Refused = {
   kind: "refused";
-  why: "missing" | "state" | "attempt" | "worker" | "digest" | "transition";
+  why:
+    | "missing"
+    | "state"
+    | "attempt"
+    | "worker"
+    | "digest"
+    | "transition"
+    /** An approval has been given that was not named as too little. */
+    | "approved"
+    /** The approval to use up is not there. */
+    | "approval"
+    /** The approval has changed since it was read. */
+    | "revision"
+    | "expired"
+    /** The job's output is another one by now. */
+    | "output";
   state: JobStateName | undefined;
   attempt: number;
 };
@@ -118,6 +203,8 @@ export function dispatchArgs(commit: DispatchCommit): ScriptArg[] {
     flag(commit.isRefund),
     commit.maxAttempts,
     commit.slot ?? none,
+    commit.actor ?? none,
+    commit.approval ?? none,
   ]);
 }
 
@@ -137,7 +224,16 @@ export function finishArgs(commit: FinishCommit, keepMs: number): ScriptArg[] {
     commit.jobHash ?? none,
     flag(commit.isDeadLetter),
     keepMs,
+    commit.actor ?? none,
+    commit.outputDecision ?? none,
+    flag(commit.owesScan),
   ]);
+}
+
+export function reviseArgs(commit: ReviseCommit): ScriptArg[] {
+  const { jobId, seenResultPtr, resultPtr, artifactPtrs, errorCode, errorMessage, outputDecision = none } = commit;
+  const artifacts = JSON.stringify(artifactPtrs);
+  return operation("revise", jobId, [seenResultPtr, resultPtr, artifacts, errorCode, errorMessage, outputDecision]);
 }
 
 export function parkArgs(commit: ParkCommit, keepMs: number): ScriptArg[] {
@@ -152,12 +248,28 @@ export function parkArgs(commit: ParkCommit, keepMs: number): ScriptArg[] {
     flag(commit.isRefund),
     flag(commit.isBurnt),
     keepMs,
+    commit.actor ?? none,
+    commit.approval ?? none,
   ]);
 }
 
 export function holdArgs(commit: HoldCommit, replayAfterMs: number): ScriptArg[] {
-  const { jobId, digest = none, to, decision, jobHash = none, reason } = commit;
-  return operation("hold", jobId, [expected(commit), digest, to, decision, jobHash, reason, replayAfterMs]);
+  const { jobId, digest = none, to, decision, jobHash = none, reason, actor = none, approval } = commit;
+  const what = [expected(commit), digest, to, decision, jobHash, reason, replayAfterMs, actor];
+  const asked = [approval?.terms ?? "{}", approval?.expiresAfterMs ?? 0, approval?.supersedes ?? none];
+  return operation("hold", jobId, [...what, ...asked]);
+}
+
+export function reviewArgs(commit: ReviewCommit, replayAfterMs: number): ScriptArg[] {
+  const { jobId, round, revision, to, reason, votes, terms, expiresMs = none, decision = none, isVote, actor } = commit;
+  const after = [to, reason, votes, terms, expiresMs, decision, flag(isVote), actor];
+  return operation("review", jobId, [round, revision, ...after, replayAfterMs]);
+}
+
+export function settleArgs({ finish, ...commit }: SettleCommit, keepMs: number): ScriptArg[] {
+  const { jobId, round, revision, to, reason, votes } = commit;
+  const [, , , ...rest] = finishArgs({ jobId, ...finish }, keepMs);
+  return operation("settle", jobId, [round, revision, to, reason, votes, ...rest]);
 }
 
 export function beatArgs({ jobId, attempt, worker, leaseMs }: BeatCommit): ScriptArg[] {

@@ -5,7 +5,7 @@
   ARGV[3] how long payloads are kept, ms
   ARGV    per job: id, request, digest, tenant, topic, trace id (empty: the id), priority, fingerprint,
           deadline from now (ms, 0 none), payload key (empty: written elsewhere), payload,
-          and whether to tend the indexes recent, tenant, topic and trace (0/1 each)
+          who submits it (may be empty), and whether to tend the indexes recent, tenant, topic and trace (0/1 each)
   Returns per job {1, created (µs)}, {2, fingerprint, state, trace id, result pointer} when it exists, {-1, message} when
   it failed. ]]
 local time = redis.call("TIME")
@@ -21,7 +21,7 @@ local function index(key, score, id, tend)
 end
 
 local function create(n, job)
-  local at = 3 + (n - 1) * 15
+  local at = 3 + (n - 1) * 16
   local id, request, digest, tenant, topic = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5]
   local trace, priority, fingerprint = ARGV[at + 6], ARGV[at + 7], ARGV[at + 8]
   local deadline_ms, payload_key = tonumber(ARGV[at + 9]), ARGV[at + 10]
@@ -35,16 +35,17 @@ local function create(n, job)
   redis.call("HSET", job, "state", "PENDING", "request", request, "digest", digest, "tenant", tenant, "topic", topic,
     "priority", priority, "created", created, "@" .. created, "PENDING|0||")
   if trace ~= "" then redis.call("HSET", job, "trace", trace) end
+  if ARGV[at + 12] ~= "" then redis.call("HSET", job, "submitter", ARGV[at + 12]) end
   if fingerprint ~= "" then redis.call("HSET", job, "fingerprint", fingerprint) end
   if deadline_ms > 0 then
     redis.call("HSET", job, "deadline", string.format("%.0f", now_ms + deadline_ms))
     due = math.min(due, now_ms + deadline_ms)
   end
   redis.call("ZADD", prefix .. "timers", due, id)
-  index(prefix .. "idx:recent", created, id, ARGV[at + 12])
-  index(prefix .. "idx:tenant:" .. tenant, created, id, ARGV[at + 13])
-  index(prefix .. "idx:topic:" .. topic, created, id, ARGV[at + 14])
-  if trace ~= "" then index(prefix .. "idx:trace:" .. trace, created, id, ARGV[at + 15]) end
+  index(prefix .. "idx:recent", created, id, ARGV[at + 13])
+  index(prefix .. "idx:tenant:" .. tenant, created, id, ARGV[at + 14])
+  index(prefix .. "idx:topic:" .. topic, created, id, ARGV[at + 15])
+  if trace ~= "" then index(prefix .. "idx:trace:" .. trace, created, id, ARGV[at + 16]) end
   if payload_key ~= "" then redis.call("SET", payload_key, ARGV[at + 11], "PX", payload_ms) end
   return { 1, created }
 end

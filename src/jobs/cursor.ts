@@ -28,6 +28,10 @@ export function isAfter(row: Cursor, cursor: Cursor): boolean {
   return row.score < cursor.score || (row.score === cursor.score && row.id < cursor.id);
 }
 
+export function byOldest(a: Cursor, b: Cursor): number {
+  return byNewest(b, a);
+}
+
 /** Newest first. */
 export function byNewest(a: Cursor, b: Cursor): number {
   if (a.score !== b.score) return b.score - a.score;

@@ -8,18 +8,26 @@ export type {
   HoldCommit,
   ParkCommit,
   Refused,
+  ReviewCommit,
+  ReviseCommit,
+  SettleCommit,
 } from "./commits.ts";
+export { type CopiedContext, copyContext } from "./copy-context.ts";
 export { type Cursor, decodeCursor, encodeCursor } from "./cursor.ts";
+export { createDecisionNotes, type DecisionNote, type DecisionNotes, parseNote } from "./decision-notes.ts";
 export { flushTransitions, publishTransition, splitTransitions, type Transition } from "./events.ts";
 export { digestOf } from "./identity.ts";
 export { jobHash } from "./job-hash.ts";
 export { createJobs, type Jobs, priorityName, type Submitted } from "./jobs.ts";
 export { payloadKeys, pointerScheme, shardKeys } from "./keys.ts";
 export { alternativeKey, createPayloads, isShallow, keyOfPointer, type Payloads, readPointer } from "./payloads.ts";
+export { publishSubmit } from "./publish-submit.ts";
 export { readIndex } from "./read-index.ts";
 export { createJobReader, type JobReader } from "./reader.ts";
-export type { JobRecord } from "./record.ts";
+export type { JobRecord, SubmitterMark } from "./record.ts";
 export { createCordumApi, createJobService, type JobServiceDeps } from "./service.ts";
 export { canMove, isTerminal, type JobStateName, jobStates, type TerminalState } from "./states.ts";
 export { createJobStore, type JobStore, type NewJob, type Overdue } from "./store.ts";
+export { toMicros } from "./timestamps.ts";
 export { clientLabels, isReservedLabel } from "./to-job-request.ts";
+export { toJobMessage } from "./to-message.ts";

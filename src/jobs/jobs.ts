@@ -7,8 +7,9 @@ import { DomainError, invalidField } from "../errors/index.ts";
 import { flushTransitions, publishTransition } from "./events.ts";
 import { digestOf, fingerprintOf, jobIdForKey } from "./identity.ts";
 import { createJobListener } from "./listener.ts";
+import { publishSubmit } from "./publish-submit.ts";
 import type { JobReader } from "./reader.ts";
-import type { JobRecord } from "./record.ts";
+import type { JobRecord, SubmitterMark } from "./record.ts";
 import { isTerminal, type JobStateName } from "./states.ts";
 import type { JobStore, NewJob } from "./store.ts";
 import { toJobRequest } from "./to-job-request.ts";
@@ -24,6 +25,8 @@ export interface Submitter {
   principal: string;
   /** W3C trace context of the call. Default: none. */
   traceparent?: string;
+  /** Who calls, as authentication knows them: they must not approve the job themselves. */
+  mark?: SubmitterMark;
 }
 
 export interface Cancelled {
@@ -40,7 +43,10 @@ export interface Jobs {
    */
   submit(input: SubmitJobRequest, submitter: Submitter): Promise<Submitted>;
   /** Records a prepared request, for retries and remediations; `contextBody` is its input. */
-  submitRequest(request: JobRequest, job: { traceId: string; contextBody: Uint8Array | string }): Promise<Submitted>;
+  submitRequest(
+    request: JobRequest,
+    job: { traceId: string; contextBody: Uint8Array | string; submitter?: SubmitterMark },
+  ): Promise<Submitted>;
   /** Ends a job that has not ended, for good, and tells its worker. */
   cancel(jobId: string, cancel: { reason: string; requestedBy: string }): Promise<Cancelled>;
   /** Ends when the job has ended, the timeout has passed or the signal aborts. Answers with the job as it is then. */
@@ -59,22 +65,18 @@ export function createJobs(deps: { store: JobStore; reader: JobReader; bus: Bus 
   const { store, reader, bus } = deps;
   const listener = createJobListener(bus);
 
-  /** Plain publish into the stream: should it be lost, the job is PENDING and is found by the sweeper. */
   function announce(request: JobRequest, encoded: Uint8Array, traceId: string, atUs: number): void {
     const { jobId, topic, tenantId: tenant } = request;
-    const packet = encodePacket({ traceId, senderId, kind: "jobRequest", payload: encoded, createdAtMs: atUs / 1000 });
     publishTransition(bus, { jobId, tenant, topic, traceId, from: undefined, to: "PENDING", atUs, attempt: 0 });
     queueMicrotask(() => flushTransitions(bus)); // in one write with the submit, whose own is queued after this
-    try {
-      bus.connection.publish(subjects.submit, bus.signer.seal(packet));
-    } catch (error) {
-      bus.log.warn({ err: error, job_id: jobId }, "submit was recorded but not published; the sweeper will");
-    }
+    publishSubmit(bus, { jobId, traceId, encoded, atUs });
   }
 
   async function record(
     request: JobRequest,
-    job: Pick<NewJob, "traceId" | "priority" | "fingerprint" | "deadlineMs"> & { payload: string | Uint8Array },
+    job: Pick<NewJob, "traceId" | "priority" | "fingerprint" | "deadlineMs" | "submitter"> & {
+      payload: string | Uint8Array;
+    },
   ) {
     const encoded = toBinary(JobRequestSchema, request);
     if (encoded.length > maxRequestBytes) {
@@ -112,7 +114,7 @@ export function createJobs(deps: { store: JobStore; reader: JobReader; bus: Bus 
   }
 
   return {
-    async submit(input, { tenant, principal, traceparent = "" }) {
+    async submit(input, { tenant, principal, traceparent = "", mark }) {
       const key = input.idempotencyKey;
       const id = key ? jobIdForKey(tenant, key) : randomUUID();
       const traceId = input.traceId || id;
@@ -120,7 +122,10 @@ export function createJobs(deps: { store: JobStore; reader: JobReader; bus: Bus 
       const { contextBody: payload, priority, request } = toJobRequest(input, context);
       const fingerprint = key ? fingerprintOf(toJson(SubmitJobRequestSchema, input)) : "";
       const deadlineMs = Number(input.deadlineMs);
-      const reply = await record(request, { traceId, priority, fingerprint, deadlineMs, payload });
+      const reply = await record(request, {
+        ...{ traceId, priority, fingerprint, deadlineMs, payload },
+        ...(mark && { submitter: mark }),
+      });
       if (reply.kind === "created") return { jobId: id, traceId };
       if (reply.fingerprint === fingerprint) return { jobId: id, traceId: reply.traceId };
       throw new DomainError("already_exists", `idempotency_key "${key}" was used for another job, ${id}`, {
@@ -128,10 +133,13 @@ export function createJobs(deps: { store: JobStore; reader: JobReader; bus: Bus 
         fields: [{ field: "idempotency_key", description: "was used with another body" }],
       });
     },
-    async submitRequest(request, { traceId, contextBody }) {
+    async submitRequest(request, { traceId, contextBody, submitter }) {
       const deadlineMs = Number(request.budget?.deadlineMs ?? 0n);
       const priority = priorityName(request);
-      await record(request, { traceId, priority, fingerprint: "", deadlineMs, payload: contextBody });
+      await record(request, {
+        ...{ traceId, priority, fingerprint: "", deadlineMs, payload: contextBody },
+        ...(submitter && { submitter }),
+      });
       return { jobId: request.jobId, traceId };
     },
     async cancel(jobId, { reason, requestedBy }) {

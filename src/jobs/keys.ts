@@ -26,9 +26,19 @@ export function shardKeys(shard: number) {
     tenant: (tenant: string) => `${prefix}idx:tenant:${tenant}`,
     topic: (topic: string) => `${prefix}idx:topic:${topic}`,
     trace: (traceId: string) => `${prefix}idx:trace:${traceId}`,
+    /** Approvals by state; members are `<round>#<job id>`. */
+    approvals: (state: string) => `${prefix}approvals:${state}`,
+    /** One round of approval of a job. */
+    approval: (id: string, round: number) => `${prefix}approval:${round}#${id}`,
     deadLetters: `${prefix}dlq`,
     deadLetter: (id: string) => `${prefix}dlq:${id}`,
     sweeper: `${prefix}sweeper`,
+    /** Decisions that are not in the audit log yet. */
+    notes: `${prefix}audit`,
+    /** Position of the first of them. */
+    noted: `${prefix}audited`,
+    /** Who moves them there. */
+    auditor: `${prefix}auditor`,
   };
 }
 

@@ -115,7 +115,8 @@ export function createJobReader(redis: RedisClient, shards: number): JobReader {
         const bar = row.indexOf("|");
         decisions.push(parseDecision(row.subarray(bar + 1), Number(row.toString("utf8", 0, bar))));
       }
-      return decisions.slice(0, limit);
+      // A decision about the output is later than the current one about the run.
+      return decisions.sort((a, b) => Number(b.checkedAt - a.checkedAt)).slice(0, limit);
     },
     async events(id) {
       const hash = await redis.hgetall(jobKey(id, shards));

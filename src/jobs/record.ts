@@ -45,6 +45,29 @@ export interface JobRecord {
   pools: string[];
   /** The concurrency slot that the job holds, or empty. */
   slot: string;
+  /** It has ended, and its output is still to be looked at. */
+  owesScan: boolean;
+  /** Newest round of approval; 0 when it never needed any. */
+  approvalRound: number;
+  /** The call that submitted it; undefined for a job that was put on the bus. */
+  submitter: SubmitterMark | undefined;
+}
+
+/** Who submitted a job, as authentication knows them; what the request says of itself may differ. */
+export interface SubmitterMark {
+  keyId: string;
+  /** Empty when the call named nobody. */
+  principal: string;
+}
+
+/** As it is stored: `<key id>|<principal>`. */
+export function encodeSubmitter({ keyId, principal }: SubmitterMark): string {
+  return `${keyId}|${principal}`;
+}
+
+function parseSubmitter(text: string): SubmitterMark | undefined {
+  const bar = text.indexOf("|");
+  return bar < 0 ? undefined : { keyId: text.slice(0, bar), principal: text.slice(bar + 1) };
 }
 
 /** Reads the reply of HGETALL with Buffers. Undefined when there is no such job. */
@@ -83,6 +106,9 @@ export function parseRecord(id: string, hash: Record<string, Buffer>): JobRecord
     lastState: isJobState(lastState) ? lastState : undefined,
     pools: text("pools").split(",").filter(Boolean),
     slot: text("slot"),
+    owesScan: text("scan") === "1",
+    approvalRound: number("approval"),
+    submitter: parseSubmitter(text("submitter")),
   };
 }
 

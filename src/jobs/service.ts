@@ -4,13 +4,14 @@ import { type CordumApi, type SubmitJobRequest, SubmitJobRequestSchema } from "@
 import { type JobService, JobState, SubmitJobsResultSchema } from "@cordum/proto/cordum/v1/job_pb.js";
 import { requireTenant } from "../auth/index.ts";
 import { DomainError } from "../errors/index.ts";
-import { callerKey, checkRules, toConnectError } from "../rpc/index.ts";
+import { auditDetail, callerKey, checkRules, toConnectError } from "../rpc/index.ts";
 import { traceparentOf } from "../telemetry/index.ts";
 import { toJobState } from "./events.ts";
 import type { Jobs, Submitter } from "./jobs.ts";
 import type { Payloads } from "./payloads.ts";
 import type { JobReader } from "./reader.ts";
 import type { JobRecord } from "./record.ts";
+import { remediateJob } from "./remediate.ts";
 import { isJobState, isTerminal, type JobStateName } from "./states.ts";
 import { toMicros } from "./timestamps.ts";
 import { toJobMessage, toJobMessageWithPayloads } from "./to-message.ts";
@@ -28,7 +29,10 @@ export function createJobService({ jobs, reader, payloads }: JobServiceDeps): Se
   async function visible(jobId: string, context: HandlerContext): Promise<JobRecord> {
     const record = await reader.get(jobId);
     const caller = context.values.get(callerKey);
-    if (record && (caller.crossTenant || caller.tenant === record.tenant)) return record;
+    if (record && (caller.crossTenant || caller.tenant === record.tenant)) {
+      auditDetail(context, { resource: `job/${jobId}`, tenant: record.tenant });
+      return record;
+    }
     // A job of another tenant looks like none: ids must not be probed.
     throw new DomainError("not_found", `no job ${jobId}`, { reason: "job_not_found" });
   }
@@ -79,7 +83,16 @@ export function createJobService({ jobs, reader, payloads }: JobServiceDeps): Se
       const { principal, keyId } = context.values.get(callerKey);
       const requestedBy = principal || keyId;
       const { state, wasTerminal } = await jobs.cancel(jobId, { reason: reason || "cancelled via api", requestedBy });
+      auditDetail(context, { details: { state, had_ended: String(wasTerminal) } });
       return { id: jobId, state: toJobState(state), reason: wasTerminal ? "job already terminal" : "" };
+    },
+    async remediateJob({ jobId, remediationId }, context) {
+      const { keyId, principal } = context.values.get(callerKey);
+      const record = await visible(jobId, context);
+      const remedy = { remediationId, submitter: { keyId, principal } };
+      const submitted = await remediateJob({ jobs, reader, payloads }, record, remedy);
+      auditDetail(context, { details: { remediation: remediationId, new_job: submitted.jobId } });
+      return submitted;
     },
     async listDecisions({ jobId, limit }, context) {
       await visible(jobId, context);
@@ -127,7 +140,8 @@ function submitterOf(request: SubmitJobRequest, context: HandlerContext): Submit
   const caller = context.values.get(callerKey);
   const tenant = requireTenant(caller, request.orgId || request.tenantId);
   const traceparent = traceparentOf(context.requestHeader.get("traceparent"));
-  return { tenant, principal: caller.principal || request.principalId, traceparent };
+  const mark = { keyId: caller.keyId, principal: caller.principal };
+  return { tenant, principal: caller.principal || request.principalId, traceparent, mark };
 }
 
 /** Payloads are read once the job has ended: until then there is no output, and the input is known to the caller. */

@@ -17,12 +17,19 @@ import {
   type ParkCommit,
   parkArgs,
   type Refused,
+  type ReviewCommit,
+  type ReviseCommit,
+  reviewArgs,
+  reviseArgs,
+  type SettleCommit,
+  settleArgs,
   toCommitted,
   toDispatched,
   toRefused,
 } from "./commits.ts";
 import { createIndexTender } from "./index-tender.ts";
 import { jobKey, payloadKeys, shardKeys } from "./keys.ts";
+import { encodeSubmitter, type SubmitterMark } from "./record.ts";
 import { createSettled } from "./settled.ts";
 import { transitionsAsLua } from "./states.ts";
 
@@ -45,6 +52,8 @@ export interface NewJob {
   fingerprint: string;
   /** Milliseconds from now; 0 for none. */
   deadlineMs: number;
+  /** Who submits it. Undefined for a job that was put on the bus. */
+  submitter?: SubmitterMark;
   /** The context payload, to be written with the record. Undefined when somebody else has written it. */
   payload?: string | Uint8Array;
 }
@@ -78,6 +87,10 @@ export interface JobStore {
   park(commit: ParkCommit): Promise<Committed | Exhausted | Refused>;
   hold(commit: HoldCommit): Promise<Committed | Refused>;
   beat(commit: BeatCommit): Promise<Committed | Refused>;
+  review(commit: ReviewCommit): Promise<Committed | Refused>;
+  settle(commit: SettleCommit): Promise<Committed | Refused>;
+  /** Refused (`state`) when the job owes no look at its output. */
+  revise(commit: ReviseCommit): Promise<Committed | Refused>;
   /** The end of this job is published; nothing is owed for it any more. Written a little later, with others. */
   published(jobId: string): void;
   /** Writes what `published` has gathered. */
@@ -128,8 +141,16 @@ export function createJobStore(redis: RedisClient, options: JobStoreOptions): Jo
       const indexes = [keys.recent, keys.tenant(job.tenant), keys.topic(job.topic), traceId && keys.trace(traceId)];
       const tended = indexes.map((index) => (index && tender.isDue(index) ? 1 : 0));
       const about = [job.id, job.request, job.digest, job.tenant, job.topic, traceId, job.priority, job.fingerprint];
+      const submitter = job.submitter ? encodeSubmitter(job.submitter) : "";
       const payloadKey = payload === "" ? "" : payloadKeys.context(job.id);
-      const reply = await creates.run(key(job.id), [...about, job.deadlineMs, payloadKey, payload, ...tended]);
+      const reply = await creates.run(key(job.id), [
+        ...about,
+        job.deadlineMs,
+        payloadKey,
+        payload,
+        submitter,
+        ...tended,
+      ]);
       if (Number(reply[0]) === 1) return { kind: "created", atUs: Number(reply[1]) };
       const [fingerprint = "", state = "", trace = "", resultPtr = ""] = reply.slice(1).map(String);
       return { kind: "exists", fingerprint, state, traceId: trace, resultPtr };
@@ -153,6 +174,18 @@ export function createJobStore(redis: RedisClient, options: JobStoreOptions): Jo
     },
     async beat(commit) {
       const reply = await commits.run(key(commit.jobId), beatArgs(commit));
+      return Number(reply[0]) === 1 ? toCommitted(reply) : toRefused(reply);
+    },
+    async review(commit) {
+      const reply = await commits.run(key(commit.jobId), reviewArgs(commit, replayAfterMs));
+      return Number(reply[0]) === 1 ? toCommitted(reply) : toRefused(reply);
+    },
+    async settle(commit) {
+      const reply = await commits.run(key(commit.jobId), settleArgs(commit, keepMs));
+      return Number(reply[0]) === 1 ? toCommitted(reply) : toRefused(reply);
+    },
+    async revise(commit) {
+      const reply = await commits.run(key(commit.jobId), reviseArgs(commit));
       return Number(reply[0]) === 1 ? toCommitted(reply) : toRefused(reply);
     },
     published: (jobId) => settled.add(jobId),

@@ -39,5 +39,10 @@ for _, state in ipairs({ "SUCCEEDED", "FAILED", "CANCELLED", "TIMEOUT", "DENIED"
     redis.call("UNLINK", prefix .. "job:" .. id, prefix .. "decisions:" .. id)
   end
 end
+for _, state in ipairs({ "APPROVED", "REJECTED", "EXPIRED", "SUPERSEDED" }) do
+  for _, member in ipairs(forget(prefix .. "approvals:" .. state, now_us - keep_ms * 1000)) do
+    redis.call("UNLINK", prefix .. "approval:" .. member)
+  end
+end
 forget(prefix .. "dlq", now_ms - keep_ms)
 return { timers, scheduled, next_us, text(now_ms) }

@@ -57,7 +57,7 @@ export function toJobMessage(record: JobRecord): Job {
     if (decision.constraints) job.safetyConstraints = decision.constraints;
     job.safetyRemediations = decision.remediations;
     job.approvalRequired = decision.approvalRequired;
-    job.approvalRef = decision.approvalRequired ? record.id : "";
+    job.approvalRef = decision.approvalRequired || record.approvalRound > 0 ? record.id : "";
   }
   return job;
 }

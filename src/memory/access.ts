@@ -1,8 +1,8 @@
 import { isPoisonKey, seesPoison } from "../dlq/index.ts";
-import type { JobReader } from "../jobs/index.ts";
+import { alternativeKey, isTerminal, type JobReader, keyOfPointer } from "../jobs/index.ts";
 import type { RedisClient } from "../redis/index.ts";
 import type { Caller } from "../rpc/index.ts";
-import { type Address, ownersOf } from "./address.ts";
+import { type Address, ownersOf, quarantinedArtifact } from "./address.ts";
 
 export interface AccessDeps {
   redis: Pick<RedisClient, "get">;
@@ -16,15 +16,35 @@ export interface AccessDeps {
 /** Whether the caller may read what is at an address, whether or not anything is there. */
 export async function mayRead(deps: AccessDeps, address: Address, caller: Caller): Promise<boolean> {
   if (isPoisonKey(address.canonicalKey)) return seesPoison(caller, deps.defaultTenant);
+  if (address.kind === "quarantine" && !caller.allows("output.review")) return false;
+  if (address.kind === "result") return mayReadResult(deps, address, caller);
   if (caller.crossTenant) return true;
   const tenants = await tenantsOf(deps, address);
   if (tenants.length > 0) return tenants.every((tenant) => tenant === caller.tenant);
   return address.kind === "memory" && seesPoison(caller, deps.defaultTenant);
 }
 
+/**
+ * What a job answered is what its record names, once it has ended. Until then, and of other attempts, nobody has looked at
+ * what a worker wrote: policy may yet redact or quarantine it.
+ */
+async function mayReadResult({ reader }: AccessDeps, address: Address, caller: Caller): Promise<boolean> {
+  const jobs = await reader.getMany(ownersOf(address));
+  if (jobs.length === 0) return caller.crossTenant;
+  const isVisible = jobs.every(({ tenant }) => caller.crossTenant || tenant === caller.tenant);
+  return isVisible && jobs.some((job) => isTerminal(job.state) && isSame(job.resultPtr, address));
+}
+
+function isSame(pointer: string, { key, canonicalKey }: Address): boolean {
+  const named = keyOfPointer(pointer);
+  return named !== undefined && [key, canonicalKey].includes(alternativeKey(named) ?? named);
+}
+
 /** Every tenant that the payload may belong to; none when that is unknown. */
 async function tenantsOf(deps: AccessDeps, address: Address): Promise<string[]> {
-  if (address.kind === "artifact") return artifactTenants(deps.redis, address.canonicalKey.slice(4));
+  const artifact =
+    address.kind === "artifact" ? address.canonicalKey.slice(4) : quarantinedArtifact(address.canonicalKey);
+  if (artifact !== undefined) return artifactTenants(deps.redis, artifact);
   const run = /^mem:run:(.+?)(?::(?:events|chunks|summary|chunk:\d+))?$/s.exec(address.canonicalKey)?.[1];
   if (run !== undefined) {
     const tenant = await deps.runTenant?.(run);

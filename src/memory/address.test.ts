@@ -48,6 +48,8 @@ describe("ownersOf()", () => {
     ["ctx/j1", ["j1"]],
     ["res:run:step@1", ["run:step@1"]],
     ["res:j1#2", ["j1#2", "j1"]],
+    ["res:j1#2:redacted", ["j1#2:redacted", "j1#2", "j1"]],
+    ["quarantine:j1#2", ["j1#2", "j1"]],
     ["mem:mem:j1:events", ["j1"]],
     ["mem:mem:j1:chunk:7", ["j1"]],
     ["mem:notes:events", []],

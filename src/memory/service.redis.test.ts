@@ -20,10 +20,14 @@ beforeAll(async () => {
     ["j-acme", "acme"],
     ["j-default", "default"],
     ["j-acme#2", "default"],
+    ["j-slash", "acme"],
+    ["j-runs", "acme"],
   ] as const) {
     const rest = { topic: "job.a", traceId: id, priority: "batch", fingerprint: "", deadlineMs: 0, digest: "d" };
     await store.create({ id, tenant, request: new Uint8Array(), ...rest });
   }
+  await store.finish({ jobId: "j-acme", to: "FAILED", resultPtr: "redis://res:j-acme#3" });
+  await store.finish({ jobId: "j-slash", to: "FAILED", resultPtr: "redis://res/j-slash" });
   await redis.set("ctx:j-acme", '{"prompt":"hi"}');
   await redis.set("res:j-acme#3", "plain");
   await redis.set("res:j-acme#2", "whose?");
@@ -67,6 +71,35 @@ describe("readPointer()", () => {
     await expect(read(admin, "res:j-acme#2")).rejects.toEqual(nothing);
   });
 
+  it("shows a result once its job has ended, and then only the one that the job names", async () => {
+    await redis.mset(
+      "res:j-runs",
+      "too early",
+      "res:j-acme",
+      "of a lost attempt",
+      "res:j-acme#3:redacted",
+      "not named",
+    );
+
+    await expect(read(acme, "res:j-runs")).rejects.toEqual(nothing);
+    await expect(read(acme, "res:j-acme")).rejects.toEqual(nothing);
+    await expect(read(root, "res:j-acme#3:redacted")).rejects.toEqual(nothing);
+    await expect(read(acme, "res:j-acme#3")).resolves.toMatchObject({ text: "plain" });
+  });
+
+  it("shows what is in quarantine to those of its tenant who may review it", async () => {
+    await redis.mset("quarantine:j-acme#3", "secret", "quarantine:art:a1", "secret artifact");
+    await redis.set("art:meta:a1", JSON.stringify({ labels: { tenant_id: "acme" } }));
+    const plain = callerOf({ tenant: "acme", allows: (permission) => permission !== "output.review" });
+
+    for (const key of ["quarantine:j-acme#3", "quarantine:art:a1"]) {
+      await expect(read(acme, key)).resolves.toMatchObject({ kind: "quarantine" });
+      await expect(read(plain, key)).rejects.toEqual(nothing);
+      await expect(read(admin, key)).rejects.toEqual(nothing);
+      await expect(read({ ...root, allows: plain.allows }, key)).rejects.toEqual(nothing);
+    }
+  });
+
   it("shows payloads without a job only to those who see all tenants", async () => {
     await redis.set("ctx:stray", "x");
 
@@ -75,10 +108,10 @@ describe("readPointer()", () => {
   });
 
   it("finds the slash form under either key", async () => {
-    await redis.set("res/j-acme", "slash");
+    await redis.set("res/j-slash", "slash");
 
     await expect(read(acme, "redis://ctx/j-acme")).resolves.toMatchObject({ key: "ctx:j-acme" });
-    await expect(read(acme, "redis://res/j-acme")).resolves.toMatchObject({ key: "res/j-acme", text: "slash" });
+    await expect(read(acme, "redis://res/j-slash")).resolves.toMatchObject({ key: "res/j-slash", text: "slash" });
   });
 
   it("leaves text and JSON out when the bytes are neither", async () => {

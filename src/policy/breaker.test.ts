@@ -1,59 +1,94 @@
-import { describe, expect, it } from "vitest";
-import { admitCall, type Breaker, closedBreaker, settleCall } from "./breaker.ts";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { type Breaker, createBreaker } from "./breaker.ts";
 
-const config = { failuresToOpen: 3, openMs: 30_000, trialCalls: 3, successesToClose: 2 };
+const config = { failuresToOpen: 3, openMs: 30_000, trialCalls: 2 };
 
-/** Admits a call, which must be possible, and settles it at the same instant. */
-function call(breaker: Breaker, succeeded: boolean, nowMs: number): Breaker {
-  const admission = admitCall(breaker, config, nowMs);
-  expect(admission.kind).toBe("admitted");
-  return settleCall(admission.breaker, config, { epoch: admission.breaker.epoch, succeeded }, nowMs);
+beforeEach(() => vi.useFakeTimers({ toFake: ["Date"], now: 0 }));
+afterEach(() => vi.useRealTimers());
+
+const succeed = (breaker: Breaker) => breaker.run(async () => "answer");
+const fail = (breaker: Breaker) => expect(breaker.run(() => Promise.reject(new Error("down")))).rejects.toThrow("down");
+
+/** A call that ends when told. */
+function pending(breaker: Breaker) {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  return { done: breaker.run(() => promise), resolve, reject: () => reject(new Error("down")) };
 }
 
-const opened = (nowMs = 0) => [false, false, false].reduce((breaker, ok) => call(breaker, ok, nowMs), closedBreaker);
+async function opened(): Promise<Breaker> {
+  const breaker = createBreaker(config);
+  for (let i = 0; i < 3; i++) await fail(breaker);
+  return breaker;
+}
 
 describe("a breaker", () => {
-  it("opens after three failures in a row", () => {
-    expect(opened().kind).toBe("open");
+  it("opens after three failures in a row, and then makes no call (case 81)", async () => {
+    const breaker = await opened();
+    const call = vi.fn(async () => {});
+
+    await expect(breaker.run(call)).rejects.toMatchObject({ name: "CircuitOpenError", state: "open" });
+    expect(call).not.toHaveBeenCalled();
   });
 
-  it("starts counting again after a success", () => {
-    const breaker = [false, false, true, false, false].reduce((state, ok) => call(state, ok, 0), closedBreaker);
+  it("starts counting again after a success", async () => {
+    const breaker = createBreaker(config);
 
-    expect(breaker.kind).toBe("closed");
+    await fail(breaker);
+    await fail(breaker);
+    await succeed(breaker);
+    await fail(breaker);
+    await fail(breaker);
+
+    expect(breaker.state()).toBe("closed");
   });
 
-  it("refuses while open and says for how long", () => {
-    expect(admitCall(opened(1_000), config, 11_000)).toMatchObject({ kind: "refused", retryAfterMs: 20_000 });
+  it("says for how long it stays open", async () => {
+    const breaker = await opened();
+    vi.setSystemTime(10_000);
+
+    await expect(succeed(breaker)).rejects.toMatchObject({ retryAfterMs: 20_000 });
   });
 
-  it("closes again after two successes", () => {
-    const trial = call(opened(), true, 30_000);
+  it("closes again after two successes (case 82)", async () => {
+    const breaker = await opened();
+    vi.setSystemTime(30_000);
 
-    expect(trial.kind).toBe("half-open");
-    expect(call(trial, true, 30_000)).toMatchObject({ kind: "closed", failures: 0 });
+    await succeed(breaker);
+    expect(breaker.state()).toBe("half-open");
+    await succeed(breaker);
+
+    expect(breaker.state()).toBe("closed");
   });
 
-  it("opens again at the first failure of a trial", () => {
-    expect(call(opened(), false, 30_000)).toMatchObject({ kind: "open", untilMs: 60_000 });
+  it("opens for another 30 s at the first failure of a trial (case 83)", async () => {
+    const breaker = await opened();
+    vi.setSystemTime(30_000);
+
+    await fail(breaker);
+
+    await expect(succeed(breaker)).rejects.toMatchObject({ state: "open", retryAfterMs: 30_000 });
   });
 
-  it("lets three calls try at once", () => {
-    let breaker = opened();
-    for (let i = 0; i < 3; i++) {
-      const admission = admitCall(breaker, config, 30_000);
-      expect(admission.kind).toBe("admitted");
-      breaker = admission.breaker;
-    }
+  it("refuses what comes beside the trials, without waiting for them (case 84)", async () => {
+    const breaker = await opened();
+    vi.setSystemTime(30_000);
+    const trials = [pending(breaker), pending(breaker)];
 
-    expect(admitCall(breaker, config, 30_000)).toMatchObject({ kind: "refused" });
+    await expect(succeed(breaker)).rejects.toMatchObject({ state: "half-open", retryAfterMs: 1_000 });
+
+    for (const trial of trials) trial.resolve();
+    await Promise.all(trials.map(({ done }) => done));
+    expect(breaker.state()).toBe("closed");
   });
 
-  it("ignores what comes from before it opened", () => {
-    const trial = admitCall(opened(), config, 30_000).breaker;
-    const late = { epoch: closedBreaker.epoch, succeeded: false };
+  it("does not close because of a call from before it opened", async () => {
+    const breaker = createBreaker(config);
+    const late = pending(breaker);
+    for (let i = 0; i < 3; i++) await fail(breaker);
 
-    expect(settleCall(opened(), config, { ...late, succeeded: true }, 1)).toEqual(opened());
-    expect(settleCall(trial, config, late, 30_000)).toBe(trial);
+    late.resolve();
+    await late.done;
+
+    expect(breaker.state()).toBe("open");
   });
 });

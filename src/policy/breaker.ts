@@ -1,62 +1,77 @@
-/**
- * When to leave a failing peer alone. Closed: calls pass. Open: none does. Half-open: some pass to find out.
- * Every state but the closed one has a number, and an outcome counts only in the state its call was admitted in, so
- * that a late answer cannot close a breaker that has opened meanwhile.
- */
-export type Breaker =
-  | { readonly kind: "closed"; readonly epoch: number; readonly failures: number }
-  | { readonly kind: "open"; readonly epoch: number; readonly untilMs: number }
-  | { readonly kind: "half-open"; readonly epoch: number; readonly inFlight: number; readonly successes: number };
+import { BrokenCircuitError, CircuitState, ConsecutiveBreaker, circuitBreaker, handleAll } from "cockatiel";
 
 export interface BreakerConfig {
   /** Failures in a row that open a closed breaker. */
   readonly failuresToOpen: number;
   readonly openMs: number;
-  /** Calls that may be under way at once while half-open. */
+  /** Calls that try whether the peer is back; all must succeed to close the breaker, and one failure opens it again. */
   readonly trialCalls: number;
-  /** Successes that close a half-open breaker. */
-  readonly successesToClose: number;
 }
 
-export type Admission =
-  | { readonly kind: "admitted"; readonly breaker: Breaker }
-  | { readonly kind: "refused"; readonly breaker: Breaker; readonly retryAfterMs: number };
+export type BreakerState = "closed" | "half-open" | "open";
 
-export const closedBreaker: Breaker = { kind: "closed", epoch: 0, failures: 0 };
+/** The breaker lets no call pass now. */
+export class CircuitOpenError extends Error {
+  readonly state: BreakerState;
+  readonly retryAfterMs: number;
 
+  constructor(state: BreakerState, retryAfterMs: number) {
+    super(`circuit ${state}`);
+    this.name = "CircuitOpenError";
+    this.state = state;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** Leaves a failing peer alone for a while. */
+export interface Breaker {
+  /** @throws CircuitOpenError when no call may pass, else what the call throws */
+  run<T>(call: () => Promise<T>): Promise<T>;
+  state(): BreakerState;
+}
+
+const states: Record<CircuitState, BreakerState> = {
+  [CircuitState.Closed]: "closed",
+  [CircuitState.Open]: "open",
+  [CircuitState.HalfOpen]: "half-open",
+  [CircuitState.Isolated]: "open",
+};
 const trialRetryMs = 1_000;
 
-/** Asks for one call. An admitted one must be settled with the epoch of the breaker that is answered. */
-export function admitCall(breaker: Breaker, config: BreakerConfig, nowMs: number): Admission {
-  switch (breaker.kind) {
-    case "closed":
-      return { kind: "admitted", breaker };
-    case "open": {
-      const retryAfterMs = breaker.untilMs - nowMs;
-      if (retryAfterMs > 0) return { kind: "refused", breaker, retryAfterMs };
-      return { kind: "admitted", breaker: { kind: "half-open", epoch: breaker.epoch + 1, inFlight: 1, successes: 0 } };
-    }
-    case "half-open":
-      if (breaker.inFlight >= config.trialCalls) return { kind: "refused", breaker, retryAfterMs: trialRetryMs };
-      return { kind: "admitted", breaker: { ...breaker, inFlight: breaker.inFlight + 1 } };
-  }
-}
+export function createBreaker(config: BreakerConfig, onState: (state: BreakerState) => void = () => {}): Breaker {
+  const policy = circuitBreaker(handleAll, {
+    halfOpenAfter: config.openMs,
+    breaker: new ConsecutiveBreaker(config.failuresToOpen),
+    halfOpenSampling: { calls: config.trialCalls, threshold: 0 },
+  });
+  let openedAtMs = 0;
+  let trials = 0;
+  policy.onBreak(() => {
+    openedAtMs = Date.now();
+  });
+  policy.onStateChange((state) => onState(states[state]));
 
-/** Takes in how a call ended that was admitted in the given epoch. */
-export function settleCall(
-  breaker: Breaker,
-  config: BreakerConfig,
-  call: { readonly epoch: number; readonly succeeded: boolean },
-  nowMs: number,
-): Breaker {
-  if (call.epoch !== breaker.epoch || breaker.kind === "open") return breaker;
-  const opened: Breaker = { kind: "open", epoch: breaker.epoch + 1, untilMs: nowMs + config.openMs };
-  if (breaker.kind === "closed") {
-    const failures = call.succeeded ? 0 : breaker.failures + 1;
-    return failures >= config.failuresToOpen ? opened : { ...breaker, failures };
+  /** A trial under way is not waited for: the caller has better things to do. */
+  async function runTrial<T>(call: () => Promise<T>): Promise<T> {
+    if (trials >= config.trialCalls) throw new CircuitOpenError("half-open", trialRetryMs);
+    trials++;
+    try {
+      return await policy.execute(call);
+    } finally {
+      trials--;
+    }
   }
-  if (!call.succeeded) return opened;
-  const successes = breaker.successes + 1;
-  if (successes >= config.successesToClose) return { kind: "closed", epoch: breaker.epoch + 1, failures: 0 };
-  return { ...breaker, inFlight: breaker.inFlight - 1, successes };
+
+  return {
+    async run(call) {
+      const isOver = policy.state === CircuitState.Open && Date.now() - openedAtMs >= config.openMs;
+      try {
+        return await (isOver || policy.state === CircuitState.HalfOpen ? runTrial(call) : policy.execute(call));
+      } catch (reason) {
+        if (!(reason instanceof BrokenCircuitError)) throw reason;
+        throw new CircuitOpenError("open", Math.max(1, openedAtMs + config.openMs - Date.now()));
+      }
+    },
+    state: () => states[policy.state],
+  };
 }

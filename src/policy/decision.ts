@@ -1,7 +1,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import type { PolicyConstraints, PolicyRemediation } from "@cordum/proto/cordum/agent/v1/safety_pb.js";
 import { DecisionRecordSchema, SafetyDecision } from "@cordum/proto/cordum/v1/job_pb.js";
-import type { DefaultDecision, PolicyRule } from "./model.ts";
+import type { ApprovalTerms, DefaultDecision, PolicyRule, RuleSource } from "./model.ts";
 
 /** What policy says about one job. Shared between jobs: never change one. */
 export interface Decision {
@@ -16,7 +16,11 @@ export interface Decision {
   readonly constraints?: PolicyConstraints;
   /** The rule asks for approval. Stays true when something else denies: `decision` has the last word. */
   readonly approvalRequired: boolean;
+  /** Who must agree. Present when approval is required. */
+  readonly approvals?: ApprovalTerms;
   readonly remediations: readonly PolicyRemediation[];
+  /** Where the rule stands; absent when no rule matched. */
+  readonly ruleSource?: RuleSource;
   /** Binary `cordum.v1.DecisionRecord` without `checked_at`, `job_hash` and `approval_ref`; those may be appended. */
   readonly recordBytes: Uint8Array;
 }
@@ -28,12 +32,16 @@ export interface DecisionInit {
   snapshot: string;
   constraints?: PolicyConstraints | undefined;
   approvalRequired?: boolean;
+  approvals?: ApprovalTerms | undefined;
   remediations?: readonly PolicyRemediation[];
+  ruleSource?: RuleSource | undefined;
 }
+
+const anyone: ApprovalTerms = { count: 1, roles: [], expiresAfterMs: 0 };
 
 /** Completes a decision and encodes its record. Costs some microseconds: keep what it answers. */
 export function createDecision(init: DecisionInit): Decision {
-  const { decision, reason = "", ruleId = "", snapshot, constraints, remediations = [] } = init;
+  const { decision, reason = "", ruleId = "", snapshot, constraints, remediations = [], ruleSource } = init;
   const approvalRequired = init.approvalRequired ?? decision === SafetyDecision.REQUIRE_APPROVAL;
   const shared = { decision, reason, ruleId, approvalRequired, ...(constraints && { constraints }) };
   const record = create(DecisionRecordSchema, {
@@ -43,6 +51,8 @@ export function createDecision(init: DecisionInit): Decision {
   });
   return Object.freeze({
     ...shared,
+    ...(approvalRequired && { approvals: init.approvals ?? anyone }),
+    ...(ruleSource && { ruleSource }),
     snapshot,
     remediations,
     recordBytes: toBinary(DecisionRecordSchema, record),
@@ -67,7 +77,9 @@ export function decisionOfRule(rule: PolicyRule, snapshot: string): Decision {
     ruleId: rule.id,
     snapshot,
     constraints: rule.constraints,
+    approvals: rule.approvals,
     remediations: rule.remediations,
+    ruleSource: rule.source,
   });
 }
 

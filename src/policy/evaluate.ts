@@ -2,59 +2,57 @@ import { SafetyDecision } from "@cordum/proto/cordum/v1/job_pb.js";
 import type { CompiledPolicy } from "./compile.ts";
 import { createDecision, type Decision, decisionOfRule, decisionWithoutRule } from "./decision.ts";
 import { type Facts, factsOf } from "./facts.ts";
+import { furtherRestrictions } from "./further-tags.ts";
 import type { PolicyInput } from "./input.ts";
-import { failedCondition } from "./matcher.ts";
 import { mcpRefusal } from "./mcp.ts";
-import type { PolicyRule } from "./model.ts";
+import { restrictionRefusal } from "./restrictions.ts";
 import { firstMatch } from "./rule-index.ts";
 
 const missingTopic = createDecision({ decision: SafetyDecision.DENY, reason: "missing topic", snapshot: "" });
 const unsupportedTopic = createDecision({ decision: SafetyDecision.DENY, reason: "unsupported topic", snapshot: "" });
 
-/** Decides. The same rule gives the same decision object until the policy changes. */
+/**
+ * Decides. The same rule gives the same decision object until the policy changes. Rules that count requests are passed
+ * over, as at the start of their window: `evaluatePolicyWithRates` counts.
+ */
 export function evaluatePolicy(policy: CompiledPolicy, input: PolicyInput): Decision {
   const refused = refusedTopic(input);
   if (refused !== undefined) return refused;
   const facts = factsOf(input, policy.defaultTenant);
-  return afterTenantMcp(policy, facts, decisionAt(policy, firstMatch(policy.index, facts)));
+  const number = firstMatch(policy.index, facts);
+  for (const stricter of furtherRestrictions(policy, facts, number, false)) return decide(policy, facts, stricter);
+  return decide(policy, facts, number);
 }
 
-/** A rule that was looked at, and the condition that kept it from matching. */
-export interface ConsideredRule {
-  readonly rule: PolicyRule;
-  /** Name of the first condition that does not hold; absent for the rule that won. */
-  readonly failed?: string;
-}
-
-export interface Explanation {
-  readonly decision: Decision;
-  /** In order, up to the rule that won; all rules when none did. */
-  readonly considered: readonly ConsideredRule[];
-  readonly winner: PolicyRule | undefined;
-}
-
-/** Decides as `evaluatePolicy` does, but looks at one rule after the other and says what became of each. */
-export function explainPolicy(policy: CompiledPolicy, input: PolicyInput): Explanation {
-  const refused = refusedTopic(input);
-  if (refused !== undefined) return { decision: refused, considered: [], winner: undefined };
-  const facts = factsOf(input, policy.defaultTenant);
-  const considered: ConsideredRule[] = [];
-  for (const [number, rule] of policy.rules.entries()) {
-    const matcher = policy.index.matchers[number];
-    const failed = matcher && failedCondition(matcher, facts);
-    considered.push(failed === undefined ? { rule } : { rule, failed });
-    if (failed === undefined) break;
-  }
-  const last = considered.at(-1);
-  const winner = last?.failed === undefined ? last?.rule : undefined;
-  const number = winner === undefined ? policy.rules.length : considered.length - 1;
-  return { decision: afterTenantMcp(policy, facts, decisionAt(policy, number)), considered, winner };
-}
-
-function refusedTopic({ topic }: PolicyInput): Decision | undefined {
+/** What is decided about a topic that no policy is asked about: none has a slash, and patterns do not cross one. */
+export function refusedTopic({ topic }: PolicyInput): Decision | undefined {
   const trimmed = topic.trim();
   if (trimmed === "") return missingTopic;
-  return trimmed.startsWith("job.") ? undefined : unsupportedTopic;
+  return trimmed.startsWith("job.") && !trimmed.includes("/") ? undefined : unsupportedTopic;
+}
+
+/** What holds when the numbered rule matched; the number of rules stands for none. */
+export function decide(policy: CompiledPolicy, facts: Facts, rule: number): Decision {
+  const decision = decisionAt(policy, rule);
+  if (decision.decision === SafetyDecision.DENY) return decision;
+  const reason = overridingRefusal(policy, facts);
+  return reason === undefined ? decision : createDecision({ ...decision, decision: SafetyDecision.DENY, reason });
+}
+
+/** Why a tenant's MCP lists or the effective configuration deny what rules let pass. The rule stays on record. */
+export function overridingRefusal(policy: CompiledPolicy, facts: Facts): string | undefined {
+  if (facts.config !== undefined) {
+    const reason = restrictionRefusal(facts.config, facts);
+    if (reason !== undefined) return reason;
+  }
+  return tenantMcpRefusal(policy, facts);
+}
+
+/** A tenant's MCP lists hold whatever the rules say. */
+export function tenantMcpRefusal({ tenantMcp }: CompiledPolicy, { mcp, tenant }: Facts): string | undefined {
+  if (mcp === undefined) return undefined;
+  const filter = tenantMcp.get(tenant);
+  return filter && mcpRefusal(filter, mcp);
 }
 
 function decisionAt(policy: CompiledPolicy, number: number): Decision {
@@ -65,13 +63,4 @@ function decisionAt(policy: CompiledPolicy, number: number): Decision {
   const decision = rule === undefined ? decisionWithoutRule(defaultDecision, snapshot) : decisionOfRule(rule, snapshot);
   policy.decisions[number] = decision;
   return decision;
-}
-
-/** A tenant's MCP lists hold whatever the rules say. The rule that matched stays on record. */
-function afterTenantMcp(policy: CompiledPolicy, facts: Facts, decision: Decision): Decision {
-  if (facts.mcp === undefined || decision.decision === SafetyDecision.DENY) return decision;
-  const filter = policy.tenantMcp.get(facts.tenant);
-  const reason = filter && mcpRefusal(filter, facts.mcp);
-  if (reason === undefined) return decision;
-  return createDecision({ ...decision, decision: SafetyDecision.DENY, reason });
 }

@@ -1,22 +1,14 @@
-import { ActorType } from "@cordum/proto/cordum/agent/v1/job_pb.js";
+import { actorTypeName } from "./actor-type.ts";
 import { fold } from "./fold.ts";
-import type { PolicyInput } from "./input.ts";
-import { type McpCall, mcpCallOf } from "./mcp.ts";
+import { effectiveConfigOf, type PolicyInput } from "./input.ts";
+import { mcpCallOf } from "./mcp.ts";
+import type { RequestFacts } from "./request-facts.ts";
+import { WhenView } from "./when-view.ts";
 
-/** What rules compare with, derived from a request. All texts but topic and labels are folded; empty means none. */
-export interface Facts {
-  readonly topic: string;
-  readonly tenant: string;
-  readonly capability: string;
-  readonly packId: string;
-  readonly actorId: string;
-  readonly actorType: string;
-  readonly riskTags: readonly string[];
-  readonly requires: readonly string[];
-  readonly labels: Readonly<Record<string, string>>;
-  readonly hasLabels: boolean;
-  readonly secretsPresent: boolean;
-  readonly mcp: McpCall | undefined;
+/** What rules compare with, and what their expressions see. */
+export interface Facts extends RequestFacts {
+  /** Made when the first expression asks. */
+  readonly view: () => WhenView;
 }
 
 const none: readonly string[] = [];
@@ -26,7 +18,9 @@ export function factsOf(input: PolicyInput, defaultTenant: string): Facts {
   const { labels, meta } = input;
   const hasLabels = hasMembers(labels);
   const riskTags = meta === undefined ? none : foldAll(meta.riskTags);
-  return {
+  const config = effectiveConfigOf(input);
+  let view: WhenView | undefined;
+  const facts: Facts = {
     topic: input.topic.trim(),
     tenant: fold(input.tenant) || fold(meta?.tenantId ?? "") || fold(defaultTenant) || "default",
     capability: fold(meta?.capability ?? ""),
@@ -39,7 +33,13 @@ export function factsOf(input: PolicyInput, defaultTenant: string): Facts {
     hasLabels,
     secretsPresent: riskTags.includes("secrets") || (hasLabels && saysSecrets(labels)),
     mcp: hasLabels ? mcpCallOf(labels) : undefined,
+    config,
+    view() {
+      view ??= new WhenView(facts, input, config);
+      return view;
+    },
   };
+  return facts;
 }
 
 /** A label can say that there are secrets; it cannot take back what the risk tag says. */
@@ -50,11 +50,6 @@ function saysSecrets(labels: Readonly<Record<string, string>>): boolean {
 
 function foldAll(values: readonly string[]): readonly string[] {
   return values.length === 0 ? none : values.map(fold).filter((value) => value !== "");
-}
-
-function actorTypeName(type: ActorType | undefined): string {
-  if (type === ActorType.HUMAN) return "human";
-  return type === ActorType.SERVICE ? "service" : "";
 }
 
 function hasMembers(labels: Readonly<Record<string, string>>): boolean {

@@ -14,6 +14,7 @@ export interface Glob {
   readonly prefix: string;
   /** `exact`: the prefix is the whole pattern. `prefix`: the prefix and one closing `*`. */
   readonly kind: "exact" | "prefix" | "general";
+  /** Of general patterns only. */
   readonly tokens: readonly GlobToken[];
 }
 
@@ -23,12 +24,16 @@ type GlobToken =
   | { readonly kind: "star" }
   | { readonly kind: "class"; readonly negated: boolean; readonly ranges: readonly (readonly [number, number])[] };
 
+const none: readonly GlobToken[] = [];
+
 export type GlobResult = { kind: "glob"; glob: Glob } | { kind: "malformed"; message: string };
 
 /** Reads a pattern, surrounding white space ignored. A blank pattern is malformed: it could never match. */
 export function parseGlob(text: string): GlobResult {
   const pattern = text.trim();
   if (pattern === "") return { kind: "malformed", message: "the pattern is blank" };
+  if (!/[*?[\\]/.test(pattern))
+    return { kind: "glob", glob: { pattern, prefix: pattern, kind: "exact", tokens: none } };
   const chars = [...pattern];
   const tokens: GlobToken[] = [];
   let at = 0;
@@ -65,9 +70,9 @@ function describeGlob(pattern: string, tokens: GlobToken[]): Glob {
     prefix += token.char;
     literals += 1;
   }
-  if (literals === tokens.length) return { pattern, prefix, kind: "exact", tokens };
+  if (literals === tokens.length) return { pattern, prefix, kind: "exact", tokens: none };
   const closingStar = literals === tokens.length - 1 && tokens[literals]?.kind === "star";
-  return { pattern, prefix, kind: closingStar ? "prefix" : "general", tokens };
+  return closingStar ? { pattern, prefix, kind: "prefix", tokens: none } : { pattern, prefix, kind: "general", tokens };
 }
 
 /** Reads a class from behind its `[`. Answers the problem as text when there is one. */

@@ -27,7 +27,7 @@ describe("inputFromJob()", () => {
       memoryId: "m",
       labels: { a: "1" },
       meta: { capability: "c" },
-      effectiveConfig: new TextEncoder().encode("{}"),
+      effectiveConfig: {},
     });
   });
 

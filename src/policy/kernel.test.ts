@@ -80,7 +80,7 @@ describe("openPolicyKernel()", () => {
 
     expect(await changed).toMatchObject({ snapshot: `v1:${sha256(denying)}`, rules: 1, stale: false });
     expect(performance.now() - started).toBeLessThan(2_000);
-    expect(kernel.check(job).decision).toBe(SafetyDecision.DENY);
+    expect((await kernel.check(job)).decision).toBe(SafetyDecision.DENY);
     expect(kernel.snapshots()).toEqual([`v1:${sha256(denying)}`, sha256(allowing)]);
   });
 
@@ -92,7 +92,7 @@ describe("openPolicyKernel()", () => {
     await rename(join(folder, "new"), path);
 
     await changed;
-    expect(kernel.check(job).ruleId).toBe("d");
+    expect((await kernel.check(job)).ruleId).toBe("d");
   });
 
   it("keeps the last good policy when the file breaks, alerts once, and recovers", async () => {
@@ -105,14 +105,14 @@ describe("openPolicyKernel()", () => {
     expect(kernel.check(job)).toMatchObject({ ruleId: "a", snapshot: sha256(allowing) });
     expect(alerts()).toHaveLength(1);
     expect(alerts()[0]?.problems?.[0]).toMatch(/safety\.yaml:\d+:\d+: not valid YAML/);
-    expect(kernel.problems()).toMatchObject([{ severity: "error", file: path }]);
+    expect(kernel.problems()).toMatchObject([{ severity: "error", source: path }]);
 
     await writeFile(path, denying);
     await kernel.reload();
 
     expect(kernel.current().stale).toBe(false);
     expect(kernel.problems()).toEqual([]);
-    expect(kernel.check(job).ruleId).toBe("d");
+    expect((await kernel.check(job)).ruleId).toBe("d");
   });
 
   it("does not take a vanished or emptied file for a policy", async () => {
@@ -123,7 +123,7 @@ describe("openPolicyKernel()", () => {
     await rm(path);
     await expect(kernel.reload()).rejects.toThrow("cannot be read");
 
-    expect(kernel.check(job).ruleId).toBe("a");
+    expect((await kernel.check(job)).ruleId).toBe("a");
   });
 
   it("does not read a file that is still being written", async () => {
@@ -174,18 +174,18 @@ describe("openPolicyKernel()", () => {
     try {
       const { port } = server.address() as AddressInfo;
       const kernel = await open({ url: `http://ada:pass@127.0.0.1:${port}/policy?token=x`, reloadIntervalMs: 100 });
-      expect(kernel.check(job).ruleId).toBe("a");
+      expect((await kernel.check(job)).ruleId).toBe("a");
       expect(kernel.current().source).toBe(`http://127.0.0.1:${port}/policy`);
       expect(authorization).toBe("Basic YWRhOnBhc3M=");
 
       const changed = nextPolicy(kernel);
       text = denying;
       await changed;
-      expect(kernel.check(job).ruleId).toBe("d");
+      expect((await kernel.check(job)).ruleId).toBe("d");
 
       text = "";
       await vi.waitFor(() => expect(kernel.current().stale).toBe(true), 5_000);
-      expect(kernel.check(job).ruleId).toBe("d");
+      expect((await kernel.check(job)).ruleId).toBe("d");
       expect(JSON.stringify(lines)).not.toMatch(/pass|token/);
     } finally {
       server.close();
@@ -200,6 +200,6 @@ describe("openPolicyKernel()", () => {
     await writeFile(path, denying);
     await new Promise((resolve) => setTimeout(resolve, 250));
 
-    expect(kernel.check(job).ruleId).toBe("a");
+    expect((await kernel.check(job)).ruleId).toBe("a");
   });
 });

@@ -1,15 +1,18 @@
-import { createHash } from "node:crypto";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import { DomainError } from "../errors/index.ts";
-import { type CompiledPolicy, compilePolicy } from "./compile.ts";
+import type { BaseDocument, BuiltPolicy } from "./build-policy.ts";
+import type { CompiledPolicy } from "./compile.ts";
 import type { Decision } from "./decision.ts";
-import { type Explanation, evaluatePolicy, explainPolicy } from "./evaluate.ts";
+import { evaluatePolicy } from "./evaluate.ts";
+import { type Explanation, explainPolicy } from "./explain.ts";
 import type { PolicyInput } from "./input.ts";
 import { observeKernel } from "./kernel-metrics.ts";
-import { parsePolicy } from "./parse-policy.ts";
-import { formatProblem, type PolicyProblem, PolicySourceError, sourceError } from "./problem.ts";
-import { type PolicySource, policySource } from "./source.ts";
+import type { OutputRule } from "./model.ts";
+import { outputRules } from "./output.ts";
+import { PolicySources, type PolicySourcesOptions, type SourceFailures } from "./policy-sources.ts";
+import type { PublishedBundle } from "./ports.ts";
+import { formatProblem, type PolicyProblem, PolicySourceError } from "./problem.ts";
+import { evaluatePolicyWithRates, type RateCounter } from "./rates.ts";
 
 /** Whoever decides about jobs: this process or a remote kernel. */
 export interface PolicyChecker {
@@ -17,135 +20,174 @@ export interface PolicyChecker {
   check(input: PolicyInput): Decision | Promise<Decision>;
 }
 
+/** Whoever says what to look for in results. */
+export interface OutputPolicy {
+  /** The rules that concern the job, in order. @throws DomainError `unavailable`, as `check` does */
+  outputRules(input: PolicyInput): readonly OutputRule[] | Promise<readonly OutputRule[]>;
+  /** False when there are no output rules for any job, so that none need be asked for. Absent: unknown. */
+  hasOutputRules?(): boolean;
+}
+
 export interface PolicyStatus {
+  /** Empty while nothing can be decided. */
   readonly snapshot: string;
   /** Number of rules, those made from tenant lists included. */
   readonly rules: number;
-  /** Path or address of the document. */
+  /** Path or address of the base document. */
   readonly source: string;
-  /** The source holds something newer that cannot be used. */
+  /** A source holds something newer that cannot be used, or cannot be read. */
   readonly stale: boolean;
+  /** Bundles that are left out, or decide as they did before, because what is stored has errors. */
+  readonly isolated: readonly string[];
+  /** False while it is not known which bundles are live: `check` fails with `unavailable`. */
+  readonly isReady: boolean;
 }
 
-export interface PolicyKernel extends PolicyChecker {
-  /** Decides, and counts the decision. */
-  check(input: PolicyInput): Decision;
+/** Sees a decision after it was made. Must be quick and must not throw. */
+export type DecisionObserver = (input: PolicyInput, decision: Decision) => void;
+
+export interface PolicyKernel extends PolicyChecker, OutputPolicy {
+  /** Decides, and counts the decision. Only a policy with rate rules needs a promise for it. */
+  check(input: PolicyInput): Decision | Promise<Decision>;
   /** Decides without leaving a trace. */
-  evaluate(input: PolicyInput): Decision;
+  evaluate(input: PolicyInput): Decision | Promise<Decision>;
   /** Decides without leaving a trace, looking at one rule after the other. */
   explain(input: PolicyInput): Explanation;
+  outputRules(input: PolicyInput): readonly OutputRule[];
   /** The policies this kernel has had, newest first, at most 10. */
   snapshots(): string[];
   current(): PolicyStatus;
+  /** What decides now. @throws DomainError `unavailable` */
+  policy(): CompiledPolicy;
+  /** What the policy is made of. */
+  sources(): { base: BaseDocument; bundles: readonly PublishedBundle[] };
   /** Tells of each new policy once it decides. Answers how to stop. */
   onChange(listener: (status: PolicyStatus) => void): () => void;
+  /** Tells of each decision that `check` makes. Answers how to stop. */
+  onDecision(observer: DecisionObserver): () => void;
   /** Warnings about the policy that decides, then what keeps a newer one from deciding. */
   problems(): readonly PolicyProblem[];
-  /** Reads the source now. @throws PolicySourceError when what it holds cannot be used */
+  /** Reads the sources now. @throws PolicySourceError when what they hold cannot be used */
   reload(): Promise<void>;
-  /** Stops watching the source. The kernel goes on deciding. */
+  /** Stops watching the sources. The kernel goes on deciding. */
   close(): Promise<void>;
 }
 
-export interface PolicyKernelOptions {
-  /** File to read. */
-  path?: string | undefined;
-  /** `http(s)` address to fetch instead, or a path; wins when it is not blank. */
-  url?: string | undefined;
-  log: Logger;
-  /** Changed files are noticed at once; this is the safety net, and the only way for addresses. Default: 30 s. */
+export interface PolicyKernelOptions extends PolicySourcesOptions {
+  /** Changes are noticed at once; this is the safety net, and the only way for addresses. Default: 30 s. */
   reloadIntervalMs?: number | undefined;
-}
-
-interface LoadedPolicy {
-  readonly bytes: Uint8Array;
-  readonly policy: CompiledPolicy;
-  readonly warnings: readonly PolicyProblem[];
+  /** Counts for rules with rate windows. */
+  rates?: RateCounter | undefined;
 }
 
 const keptSnapshots = 10;
 const defaultReloadMs = 30_000;
-const settleTries = 20;
+/** How soon bundles that could never be read are tried again. */
+const firstReadRetryMs = 1_000;
 
 /**
  * Reads the policy and keeps it current. A source that later cannot be read or holds errors leaves the last good policy
  * in place, and is reported in the log, in `problems()` and by the metric `cordum.policy.stale`.
- * @throws PolicySourceError when the first read fails: without a policy nothing may start
+ * @throws PolicySourceError when the base cannot be used and none is archived: without a policy nothing may start
  */
 export async function openPolicyKernel(options: PolicyKernelOptions): Promise<PolicyKernel> {
-  const location = options.url?.trim() || options.path?.trim();
-  if (!location) throw new DomainError("invalid_argument", "a policy needs a path or an address");
-  const source = policySource(location);
   const closing = new AbortController();
-  const first = loadPolicy(await source.read(closing.signal), source.name);
-  return new SourceKernel(source, first, options.log, closing).start(options.reloadIntervalMs ?? defaultReloadMs);
+  const sources = await PolicySources.open(options, closing.signal);
+  const kernel = new SourceKernel(sources, options, closing);
+  await kernel.start(options.reloadIntervalMs ?? defaultReloadMs);
+  return kernel;
 }
 
-/** @throws PolicySourceError when the document has errors */
-function loadPolicy(bytes: Uint8Array, name: string): LoadedPolicy {
-  const { document, problems } = parsePolicy(bytes, name);
-  if (document === undefined) throw new PolicySourceError(problems);
-  const policy = compilePolicy(document, snapshotOf(document.version, bytes));
-  return { bytes, policy, warnings: problems };
-}
-
-/** SHA-256 of the source, behind its version when it has one. */
-function snapshotOf(version: string, bytes: Uint8Array): string {
-  const hash = createHash("sha256").update(bytes).digest("hex");
-  return version === "" ? hash : `${version}:${hash}`;
-}
-
-/** The policy of one source, replaced as a whole when the source changes. */
+/** The policy of base and bundles, replaced as a whole when one of them changes. */
 class SourceKernel implements PolicyKernel {
-  readonly #source: PolicySource;
+  readonly #sources: PolicySources;
   readonly #log: Logger;
+  readonly #rates: RateCounter | undefined;
   readonly #closing: AbortController;
   readonly #listeners = new Set<(status: PolicyStatus) => void>();
-  readonly #snapshots: string[];
+  readonly #observers = new Set<DecisionObserver>();
+  readonly #snapshots: string[] = [];
   readonly #metrics = observeKernel(() => this.current());
-  #loaded: LoadedPolicy;
-  #failure: readonly PolicyProblem[] = [];
+  #policy: CompiledPolicy | undefined;
+  #warnings: readonly PolicyProblem[] = [];
+  #alerted = "";
   #reloading: Promise<void> | undefined;
   #touched = false;
   #stopWatching = () => {};
 
-  constructor(source: PolicySource, first: LoadedPolicy, log: Logger, closing: AbortController) {
-    this.#source = source;
+  constructor(sources: PolicySources, { log, rates }: PolicyKernelOptions, closing: AbortController) {
+    this.#sources = sources;
     this.#log = log;
+    this.#rates = rates;
     this.#closing = closing;
-    this.#loaded = first;
-    this.#snapshots = [first.policy.snapshot];
-    this.#logLoaded();
   }
 
-  start(reloadIntervalMs: number): this {
+  async start(reloadIntervalMs: number): Promise<void> {
     const touched = () => {
-      this.#touched = true;
-      this.reload().catch(() => {}); // reported by #reject
+      this.reload().catch(() => {}); // reported by #report
     };
-    const unwatch = this.#source.watch(touched, (err) =>
-      this.#log.warn({ err, source: this.#source.name }, "cannot watch the policy, reading it at intervals only"),
-    );
-    const poll = setInterval(touched, reloadIntervalMs).unref();
+    /** A read under way is new enough: while the store does not answer, reads must not queue up. */
+    const due = () => {
+      if (this.#reloading === undefined) touched();
+    };
+    const unwatch = this.#sources.watch(touched);
+    const poll = setInterval(due, reloadIntervalMs).unref();
+    const untilReady = setInterval(() => {
+      if (this.#policy === undefined) due();
+      else clearInterval(untilReady);
+    }, firstReadRetryMs).unref();
     this.#stopWatching = () => {
       unwatch();
       clearInterval(poll);
+      clearInterval(untilReady);
     };
-    return this;
+    await this.reload().catch(() => {});
   }
 
-  check(input: PolicyInput): Decision {
-    const decision = this.evaluate(input);
+  check(input: PolicyInput): Decision | Promise<Decision> {
+    const decision = this.#decide(input, false);
+    return decision instanceof Promise
+      ? decision.then((made) => this.#observed(input, made))
+      : this.#observed(input, decision);
+  }
+
+  evaluate(input: PolicyInput): Decision | Promise<Decision> {
+    return this.#decide(input, true);
+  }
+
+  #decide(input: PolicyInput, isDryRun: boolean): Decision | Promise<Decision> {
+    const policy = this.policy();
+    if (!policy.hasRates) return evaluatePolicy(policy, input);
+    if (this.#rates === undefined) throw unavailable("the policy has rate windows, and this kernel counts nothing");
+    return evaluatePolicyWithRates(policy, input, this.#rates, { isDryRun });
+  }
+
+  #observed(input: PolicyInput, decision: Decision): Decision {
     this.#metrics.count(decision.decision);
+    for (const observe of this.#observers) observe(input, decision);
     return decision;
   }
 
-  evaluate(input: PolicyInput): Decision {
-    return evaluatePolicy(this.#loaded.policy, input);
+  explain(input: PolicyInput): Explanation {
+    return explainPolicy(this.policy(), input);
   }
 
-  explain(input: PolicyInput): Explanation {
-    return explainPolicy(this.#loaded.policy, input);
+  outputRules(input: PolicyInput): readonly OutputRule[] {
+    return outputRules(this.policy(), input);
+  }
+
+  hasOutputRules(): boolean {
+    return this.#policy === undefined || this.#policy.outputRules.length > 0;
+  }
+
+  policy(): CompiledPolicy {
+    if (this.#policy !== undefined) return this.#policy;
+    throw unavailable("it is not known yet which policy bundles are live");
+  }
+
+  sources() {
+    const { base, bundles } = this.#sources;
+    return { base, bundles };
   }
 
   snapshots(): string[] {
@@ -153,8 +195,15 @@ class SourceKernel implements PolicyKernel {
   }
 
   current(): PolicyStatus {
-    const { snapshot, rules } = this.#loaded.policy;
-    return { snapshot, rules: rules.length, source: this.#source.name, stale: this.#failure.length > 0 };
+    const { base, store, bundles } = this.#sources.failures;
+    return {
+      snapshot: this.#policy?.snapshot ?? "",
+      rules: this.#policy?.rules.length ?? 0,
+      source: this.#sources.name,
+      stale: base.length + store.length + bundles.length > 0,
+      isolated: [...new Set(bundles.map(({ source }) => source))],
+      isReady: this.#policy !== undefined,
+    };
   }
 
   onChange(listener: (status: PolicyStatus) => void): () => void {
@@ -162,8 +211,13 @@ class SourceKernel implements PolicyKernel {
     return () => this.#listeners.delete(listener);
   }
 
+  onDecision(observer: DecisionObserver): () => void {
+    this.#observers.add(observer);
+    return () => this.#observers.delete(observer);
+  }
+
   problems(): readonly PolicyProblem[] {
-    return [...this.#loaded.warnings, ...this.#failure];
+    return [...this.#warnings, ...all(this.#sources.failures)];
   }
 
   /** One read at a time; a change that comes during one is read after it. */
@@ -180,79 +234,55 @@ class SourceKernel implements PolicyKernel {
     this.#closing.abort();
     this.#metrics.stop();
     this.#listeners.clear();
+    this.#observers.clear();
     await this.#reloading?.catch(() => {});
   }
 
   async #reloadWhileTouched(): Promise<void> {
-    while (this.#touched && !this.#closing.signal.aborted) {
+    const { signal } = this.#closing;
+    while (this.#touched && !signal.aborted) {
       this.#touched = false;
       try {
-        this.#accept(await this.#readSettled());
+        const built = await this.#sources.refresh(signal);
+        if (built?.policy) this.#take(built.policy, built);
       } catch (reason) {
-        if (this.#closing.signal.aborted) return;
-        this.#reject(reason);
-        if (!this.#touched) throw reason;
+        if (signal.aborted) return;
+        throw reason;
       }
+      this.#report();
     }
+    const failures = all(this.#sources.failures);
+    if (failures.length > 0) throw new PolicySourceError(failures);
   }
 
-  /** The source's content, once two reads in a row agree on something new. */
-  async #readSettled(): Promise<Uint8Array> {
-    const { signal } = this.#closing;
-    let bytes = await this.#source.read(signal);
-    if (this.#source.settleMs === 0) return bytes;
-    for (let tries = 0; tries < settleTries; tries++) {
-      if (Buffer.compare(bytes, this.#loaded.bytes) === 0) return bytes;
-      await sleep(this.#source.settleMs, undefined, { signal });
-      const again = await this.#source.read(signal);
-      if (Buffer.compare(again, bytes) === 0) return again;
-      bytes = again;
-    }
-    throw sourceError(this.#source.name, "keeps changing while it is read");
-  }
-
-  #accept(bytes: Uint8Array): void {
-    const recovered = this.#failure.length > 0;
-    if (Buffer.compare(bytes, this.#loaded.bytes) === 0) {
-      this.#failure = [];
-      if (recovered) this.#log.info({ source: this.#source.name }, "the policy source is good again");
-      return;
-    }
-    // an emptied file is more often an accident than the wish to allow everything
-    if (bytes.byteLength === 0)
-      throw sourceError(this.#source.name, "has become empty; to mean that, write `rules: []`");
-    this.#loaded = loadPolicy(bytes, this.#source.name);
-    this.#failure = [];
-    this.#snapshots.unshift(this.#loaded.policy.snapshot);
+  #take(policy: CompiledPolicy, { problems }: BuiltPolicy): void {
+    this.#policy = policy;
+    this.#warnings = problems.filter(({ severity }) => severity === "warning");
+    this.#snapshots.unshift(policy.snapshot);
     this.#snapshots.length = Math.min(this.#snapshots.length, keptSnapshots);
-    this.#logLoaded();
+    const { name: source } = this.#sources;
+    this.#log.info({ source, snapshot: policy.snapshot, rules: policy.rules.length }, "policy loaded");
+    if (this.#warnings.length > 0)
+      this.#log.warn({ source, problems: shownProblems(this.#warnings) }, "the policy has warnings");
     this.#tellListeners();
   }
 
-  #reject(reason: unknown): void {
-    const failure =
-      reason instanceof PolicySourceError ? reason.problems : sourceError(this.#source.name, String(reason)).problems;
-    const known = failure.map(formatProblem).join("\n") === this.#failure.map(formatProblem).join("\n");
-    this.#failure = failure;
-    if (known) return; // the safety net reads every so often: one alert for one mistake
+  /** One alert for one mistake: the safety net reads every so often. */
+  #report(): void {
+    const failures = all(this.#sources.failures);
+    const said = failures.map(formatProblem).join("\n");
+    if (said === this.#alerted) return;
+    this.#alerted = said;
+    const about = { source: this.#sources.name, snapshot: this.#policy?.snapshot };
+    if (said === "") {
+      this.#log.info(about, "the policy sources are good again");
+      return;
+    }
+    const what = this.#policy === undefined ? "nothing is decided yet" : "the last good policy stays where they count";
     this.#log.error(
-      {
-        alert: "policy_stale",
-        source: this.#source.name,
-        snapshot: this.#loaded.policy.snapshot,
-        problems: shownProblems(failure),
-        ...(reason instanceof PolicySourceError ? {} : { err: reason }),
-      },
-      "the policy source cannot be used; the last good policy stays",
+      { alert: "policy_stale", ...about, problems: shownProblems(failures) },
+      `policy sources cannot be used; ${what}`,
     );
-  }
-
-  #logLoaded(): void {
-    const { policy, warnings } = this.#loaded;
-    const { snapshot, rules } = policy;
-    this.#log.info({ source: this.#source.name, snapshot, rules: rules.length }, "policy loaded");
-    if (warnings.length === 0) return;
-    this.#log.warn({ source: this.#source.name, problems: shownProblems(warnings) }, "the policy has warnings");
   }
 
   #tellListeners(): void {
@@ -264,6 +294,14 @@ class SourceKernel implements PolicyKernel {
       }
     }
   }
+}
+
+function all({ base, store, bundles }: SourceFailures): readonly PolicyProblem[] {
+  return [...base, ...store, ...bundles];
+}
+
+function unavailable(message: string): DomainError {
+  return new DomainError("unavailable", message, { reason: "policy_unavailable", retryAfterMs: firstReadRetryMs });
 }
 
 const loggedProblems = 20;

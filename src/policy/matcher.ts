@@ -3,43 +3,94 @@ import { fold } from "./fold.ts";
 import { type Glob, matchesGlob } from "./glob.ts";
 import { compileMcp, type McpFilter, mcpRefusal } from "./mcp.ts";
 import type { RuleMatch } from "./model.ts";
+import type { When } from "./when-condition.ts";
+
+/** Folded. Most rules list one or two, for which a set costs more than it saves; long lists are sets. */
+export type Names = readonly string[] | ReadonlySet<string>;
 
 /** A rule's conditions made ready for comparing; an absent one always holds. */
 export interface Matcher {
-  readonly tenants: ReadonlySet<string> | undefined;
-  readonly topics: { readonly exact: ReadonlySet<string>; readonly globs: readonly Glob[] } | undefined;
-  readonly capabilities: ReadonlySet<string> | undefined;
-  readonly riskTags: ReadonlySet<string> | undefined;
+  readonly tenants: Names | undefined;
+  readonly topics: TopicMatcher | undefined;
+  readonly capabilities: Names | undefined;
+  readonly riskTags: Names | undefined;
   readonly requires: readonly string[] | undefined;
-  readonly packIds: ReadonlySet<string> | undefined;
-  readonly actorIds: ReadonlySet<string> | undefined;
-  readonly actorTypes: ReadonlySet<string> | undefined;
+  readonly packIds: Names | undefined;
+  readonly actorIds: Names | undefined;
+  readonly actorTypes: Names | undefined;
   readonly labels: readonly (readonly [string, string])[] | undefined;
   readonly secretsPresent: boolean | undefined;
   readonly mcp: McpFilter | undefined;
+  readonly when: When | undefined;
+  /** Of a rule that lets something happen: an expression that fails does not hold. Of others it does: fail closed. */
+  readonly isPermissive: boolean;
+  /** The rule also asks how many requests came before: somebody else looks at that. */
+  readonly isRated: boolean;
 }
 
-export function compileMatch(match: RuleMatch): Matcher {
+export interface TopicMatcher {
+  readonly exact: Names;
+  readonly globs: readonly Glob[];
+  /** What the globs start with, each once. */
+  readonly prefixes: readonly string[];
+}
+
+export interface MatcherTerms {
+  readonly when: When | undefined;
+  readonly isPermissive: boolean;
+  readonly isRated: boolean;
+}
+
+export function compileMatch(match: RuleMatch, terms: MatcherTerms): Matcher {
   const { topics, requires, labels } = match;
-  const exact = new Set(topics.filter(({ kind }) => kind === "exact").map(({ prefix }) => prefix));
-  const globs = topics.filter(({ kind }) => kind !== "exact");
   return {
-    tenants: foldedSet(match.tenants),
-    topics: topics.length === 0 ? undefined : { exact, globs },
-    capabilities: foldedSet(match.capabilities),
-    riskTags: foldedSet(match.riskTags),
+    tenants: foldedNames(match.tenants),
+    topics: topics.length === 0 ? undefined : compileTopics(topics),
+    capabilities: foldedNames(match.capabilities),
+    riskTags: foldedNames(match.riskTags),
     requires: requires.length === 0 ? undefined : requires.map(fold),
-    packIds: foldedSet(match.packIds),
-    actorIds: foldedSet(match.actorIds),
-    actorTypes: foldedSet(match.actorTypes),
+    packIds: foldedNames(match.packIds),
+    actorIds: foldedNames(match.actorIds),
+    actorTypes: foldedNames(match.actorTypes),
     labels: labels.size === 0 ? undefined : [...labels],
     secretsPresent: match.secretsPresent,
     mcp: match.mcp && compileMcp(match.mcp),
+    when: terms.when,
+    isPermissive: terms.isPermissive,
+    isRated: terms.isRated,
   };
 }
 
-function foldedSet(values: readonly string[]): ReadonlySet<string> | undefined {
-  return values.length === 0 ? undefined : new Set(values.map(fold));
+const longList = 8;
+const none: readonly never[] = [];
+
+function toNames(values: readonly string[]): Names {
+  return values.length > longList ? new Set(values) : values;
+}
+
+function foldedNames(values: readonly string[]): Names | undefined {
+  return values.length === 0 ? undefined : toNames(values.map(fold));
+}
+
+function compileTopics(topics: readonly Glob[]): TopicMatcher {
+  const exact = topics.filter(({ kind }) => kind === "exact");
+  const globs = exact.length === topics.length ? none : topics.filter(({ kind }) => kind !== "exact");
+  return {
+    exact: exact.length === 0 ? none : toNames(exact.map(({ prefix }) => prefix)),
+    globs,
+    prefixes: uniquePrefixes(globs),
+  };
+}
+
+function uniquePrefixes(globs: readonly Glob[]): readonly string[] {
+  const [first] = globs;
+  if (first === undefined) return none;
+  return globs.length === 1 ? [first.prefix] : [...new Set(globs.map(({ prefix }) => prefix))];
+}
+
+/** Whether the folded value is one of the names. */
+export function holdsName(names: Names, value: string): boolean {
+  return Array.isArray(names) ? names.includes(value) : (names as ReadonlySet<string>).has(value);
 }
 
 /** Name of the first condition that does not hold, as the document spells it; undefined when the rule matches. */
@@ -55,22 +106,23 @@ export function failedCondition(matcher: Matcher, facts: Facts): string | undefi
   if (matcher.labels !== undefined && !labelsHold(matcher.labels, facts)) return "labels";
   if (matcher.secretsPresent !== undefined && matcher.secretsPresent !== facts.secretsPresent) return "secrets_present";
   if (matcher.mcp !== undefined && !mcpHolds(matcher.mcp, facts)) return "mcp";
+  if (matcher.when !== undefined && !whenHolds(matcher.when, matcher.isPermissive, facts)) return "when";
   return undefined;
 }
 
-function topicHolds({ exact, globs }: NonNullable<Matcher["topics"]>, topic: string): boolean {
-  if (exact.has(topic)) return true;
+function topicHolds({ exact, globs }: TopicMatcher, topic: string): boolean {
+  if (holdsName(exact, topic)) return true;
   for (const glob of globs) if (matchesGlob(glob, topic)) return true;
   return false;
 }
 
 /** A value that the request lacks is in no list, not even in one with a blank entry. */
-function isOneOf(expected: ReadonlySet<string>, value: string): boolean {
-  return value !== "" && expected.has(value);
+function isOneOf(expected: Names, value: string): boolean {
+  return value !== "" && holdsName(expected, value);
 }
 
-function overlaps(expected: ReadonlySet<string>, values: readonly string[]): boolean {
-  for (const value of values) if (expected.has(value)) return true;
+export function overlaps(expected: Names, values: readonly string[]): boolean {
+  for (const value of values) if (holdsName(expected, value)) return true;
   return false;
 }
 
@@ -86,6 +138,11 @@ function labelsHold(expected: NonNullable<Matcher["labels"]>, { labels, hasLabel
     if (actual !== value) return false;
   }
   return true;
+}
+
+function whenHolds(when: When, isPermissive: boolean, facts: Facts): boolean {
+  const result = when.evaluate(facts.view());
+  return typeof result === "boolean" ? result : !isPermissive;
 }
 
 function mcpHolds(filter: McpFilter, { mcp }: Facts): boolean {

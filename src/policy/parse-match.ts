@@ -1,3 +1,4 @@
+import { type DocumentContext, packTopicPrefix } from "./document-context.ts";
 import { fold } from "./fold.ts";
 import { type Glob, parseGlob } from "./glob.ts";
 import { type McpLists, matchEverything, mcpFields, type RuleMatch } from "./model.ts";
@@ -65,35 +66,50 @@ const actorTypeNames: Read<readonly string[]> = (yaml, place) => {
   return types;
 };
 
-const readMatchShape = object({
-  tenants: names,
-  topics: topicPatterns,
-  capabilities: names,
-  risk_tags: names,
-  requires: names,
-  pack_ids: names,
-  actor_ids: names,
-  actor_types: actorTypeNames,
-  labels: mapOf(text),
-  secrets_present: flag,
-  mcp: readMcp,
-});
+/** Topics of a rule. One of a pack may name only topics of the pack. */
+function topicsOf({ packId }: DocumentContext): Read<readonly Glob[]> {
+  if (packId === undefined) return topicPatterns;
+  const prefix = packTopicPrefix(packId);
+  return listOf<Glob>((yaml, place) => {
+    const glob = topicPattern(yaml, place);
+    if (glob === undefined || glob.prefix.startsWith(prefix)) return glob;
+    yaml.report("error", place, `the pack ${JSON.stringify(packId)} may name only topics that start with "${prefix}"`);
+    return undefined;
+  });
+}
+
+const none: readonly never[] = [];
 
 /** Conditions of a rule. */
-export const readMatch: Read<RuleMatch> = (yaml, place) => {
-  const read = readMatchShape(yaml, place)?.members;
-  if (read === undefined) return undefined;
-  return {
-    tenants: read.tenants ?? [],
-    topics: read.topics ?? [],
-    capabilities: read.capabilities ?? [],
-    riskTags: read.risk_tags ?? [],
-    requires: read.requires ?? [],
-    packIds: read.pack_ids ?? [],
-    actorIds: read.actor_ids ?? [],
-    actorTypes: read.actor_types ?? [],
-    labels: read.labels ?? matchEverything.labels,
-    secretsPresent: read.secrets_present,
-    mcp: read.mcp,
+export function readMatch(context: DocumentContext): Read<RuleMatch> {
+  const shape = object({
+    tenants: names,
+    topics: topicsOf(context),
+    capabilities: names,
+    risk_tags: names,
+    requires: names,
+    pack_ids: names,
+    actor_ids: names,
+    actor_types: actorTypeNames,
+    labels: mapOf(text),
+    secrets_present: flag,
+    mcp: readMcp,
+  });
+  return (yaml, place) => {
+    const read = shape(yaml, place)?.members;
+    if (read === undefined) return undefined;
+    return {
+      tenants: read.tenants ?? none,
+      topics: read.topics ?? none,
+      capabilities: read.capabilities ?? none,
+      riskTags: read.risk_tags ?? none,
+      requires: read.requires ?? none,
+      packIds: read.pack_ids ?? none,
+      actorIds: read.actor_ids ?? none,
+      actorTypes: read.actor_types ?? none,
+      labels: read.labels ?? matchEverything.labels,
+      secretsPresent: read.secrets_present,
+      mcp: read.mcp,
+    };
   };
-};
+}

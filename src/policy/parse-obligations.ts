@@ -31,11 +31,12 @@ export const readConstraints: Read<PolicyConstraints> = (yaml, place) => {
   const toolchain = read.toolchain?.members ?? {};
   const diff = read.diff?.members ?? {};
   const values = [budgets, sandbox, toolchain, diff].flatMap((part) => Object.values(part));
-  if (!values.some(constrains) && (read.redaction_level ?? "").trim() === "") return undefined;
+  const isEmpty = !values.some(constrains) && (read.redaction_level ?? "").trim() === "";
+  if (isEmpty && budgets.max_retries === undefined) return undefined; // no retries at all is a limit
   return create(PolicyConstraintsSchema, {
     budgets: {
       maxRuntimeMs: budgets.max_runtime_ms ?? 0n,
-      maxRetries: Number(budgets.max_retries ?? 0n),
+      ...(budgets.max_retries !== undefined && { maxRetries: Number(budgets.max_retries) }),
       maxArtifactBytes: budgets.max_artifact_bytes ?? 0n,
       maxConcurrentJobs: Number(budgets.max_concurrent_jobs ?? 0n),
     },

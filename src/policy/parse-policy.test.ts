@@ -26,9 +26,9 @@ describe("parsePolicy()", () => {
     expect(parse(json).document).toEqual(fromYaml);
   });
 
-  it("takes zero bytes for a policy that allows everything, and warns", () => {
-    expect(parse("").document).toMatchObject({ rules: [], defaultDecision: "allow" });
-    expect(problemsOf("", "warning")).toEqual(["1:1 : the policy is empty: every job is allowed"]);
+  it("takes zero bytes for a policy that holds nothing, and warns", () => {
+    expect(parse("").document).toMatchObject({ rules: [], tenants: [], defaultDecision: undefined });
+    expect(problemsOf("", "warning")).toEqual(["1:1 : the policy is empty: it holds no rule"]);
   });
 
   it("reads the first document of a stream only, and warns", () => {
@@ -98,6 +98,7 @@ rules:
     ["a rule that is a text", "rules: [x]\n", 'rules[0]: expected a mapping, found the text "x"'],
     ["an upper-case decision", "rules: [{decision: DENY}]", "rules[0].decision: expected one of allow"],
     ["an unknown decision", "rules: [{decision: maybe}]", 'found the text "maybe"'],
+    ["an unknown key at the top", "rulez: []", '1:1 : unknown key "rulez"; known are version'],
     ["an unknown key of a rule", rule("priority: 3"), 'unknown key "priority"'],
     ["a match that is nothing", rule("match: null"), "4:12 rules[0].match: expected a mapping, found nothing"],
     [
@@ -169,7 +170,6 @@ rules:
   });
 
   it.each<[string, string, string]>([
-    ["an unknown key at the top", "rulez: []", 'unknown key "rulez"; known are version'],
     ["a rule without a decision", "rules: [{id: a, match: {}}]", "the rule has no decision: it allows"],
     ["a rule without a match", "rules: [{id: a, decision: deny}]", "the rule has no match: it holds for every job"],
     [

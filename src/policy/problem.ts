@@ -3,8 +3,8 @@ import { DomainError } from "../errors/index.ts";
 /** Something wrong with a policy source. An error keeps the document from being used, a warning does not. */
 export interface PolicyProblem {
   readonly severity: "error" | "warning";
-  /** Path or address of the document. */
-  readonly file: string;
+  /** Path, address or bundle id of the document. */
+  readonly source: string;
   /** From 1; 0 when the problem is with the source as a whole. */
   readonly line: number;
   /** From 1; 0 when the problem is with the source as a whole. */
@@ -17,8 +17,8 @@ export interface PolicyProblem {
 }
 
 /** One line: `config/safety.yaml:12:7: rules[3].decision (rule "deny-x"): ...`. */
-export function formatProblem({ file, line, column, path, ruleId, message }: PolicyProblem): string {
-  const place = line > 0 ? `${file}:${line}:${column}` : file;
+export function formatProblem({ source, line, column, path, ruleId, message }: PolicyProblem): string {
+  const place = line > 0 ? `${source}:${line}:${column}` : source;
   const rule = ruleId === undefined ? "" : `(rule ${JSON.stringify(ruleId)})`;
   const subject = [path, rule].filter((part) => part !== "").join(" ");
   return subject === "" ? `${place}: ${message}` : `${place}: ${subject}: ${message}`;
@@ -44,6 +44,6 @@ export class PolicySourceError extends DomainError {
 }
 
 /** A problem with the source as a whole, for example a file that cannot be read. */
-export function sourceError(file: string, message: string, options: ErrorOptions = {}): PolicySourceError {
-  return new PolicySourceError([{ severity: "error", file, line: 0, column: 0, path: "", message }], options);
+export function sourceError(source: string, message: string, options: ErrorOptions = {}): PolicySourceError {
+  return new PolicySourceError([{ severity: "error", source, line: 0, column: 0, path: "", message }], options);
 }

@@ -1,4 +1,3 @@
-import { isMap, isScalar, isSeq, Scalar } from "yaml";
 import type { YamlDocument, YamlPlace } from "./yaml-document.ts";
 
 /** Reads one place. Answers undefined, and records why, when what stands there cannot be accepted. */
@@ -13,8 +12,8 @@ export interface ReadObject<S extends Shape> {
   readonly places: ReadonlyMap<string, YamlPlace>;
 }
 
-/** A mapping with the given keys, all optional. Other keys are refused, or only reported when `unknown` says so. */
-export function object<const S extends Shape>(shape: S, unknown: "error" | "warning" = "error"): Read<ReadObject<S>> {
+/** A mapping with the given keys, all optional. Other keys are refused. */
+export function object<const S extends Shape>(shape: S): Read<ReadObject<S>> {
   return (document, place) => {
     const entries = document.entries(place);
     if (entries === undefined) return refuse(document, place, "a mapping");
@@ -24,7 +23,7 @@ export function object<const S extends Shape>(shape: S, unknown: "error" | "warn
       const read = Object.hasOwn(shape, key) ? shape[key] : undefined;
       if (read === undefined) {
         const known = Object.keys(shape).join(", ");
-        document.report(unknown, keyPlace, `unknown key ${JSON.stringify(key)}; known are ${known}`);
+        document.report("error", keyPlace, `unknown key ${JSON.stringify(key)}; known are ${known}`);
         continue;
       }
       places.set(key, value);
@@ -39,7 +38,12 @@ export function listOf<T>(read: Read<T>): Read<readonly T[]> {
   return (document, place) => {
     const items = document.items(place);
     if (items === undefined) return refuse(document, place, "a list");
-    return items.map((item) => read(document, item)).filter((value) => value !== undefined);
+    const values: T[] = [];
+    for (const item of items) {
+      const value = read(document, item);
+      if (value !== undefined) values.push(value);
+    }
+    return values;
   };
 }
 
@@ -60,26 +64,25 @@ const timestamp = /^\d{4}-\d{1,2}-\d{1,2}(?:$|[Tt \t])/;
 
 /** A text. Numbers, booleans and dates need quotes: what they would turn into depends on the YAML version. */
 export const text: Read<string> = (document, place) => {
-  const { node } = place;
-  if (!isScalar(node) || typeof node.value !== "string") return refuse(document, place, "a text");
-  if (node.type === Scalar.PLAIN && timestamp.test(node.value)) {
-    document.report("error", place, `expected a text, found a date; put ${node.value} in quotes`);
+  const scalar = document.scalar(place);
+  if (typeof scalar?.value !== "string") return refuse(document, place, "a text");
+  if (scalar.isPlain && timestamp.test(scalar.value)) {
+    document.report("error", place, `expected a text, found a date; put ${scalar.value} in quotes`);
     return undefined;
   }
-  return node.value;
+  return scalar.value;
 };
 
 export const flag: Read<boolean> = (document, place) => {
-  const { node } = place;
-  if (!isScalar(node) || typeof node.value !== "boolean") return refuse(document, place, "true or false");
-  return node.value;
+  const value = document.scalar(place)?.value;
+  return typeof value === "boolean" ? value : refuse(document, place, "true or false");
 };
 
 /** A whole number from 0 to the largest signed one of that many bits; `1.0` is one too. */
 export function wholeNumber(bits: 32 | 64): Read<bigint> {
   const most = (1n << BigInt(bits - 1)) - 1n;
   return (document, place) => {
-    const value = isScalar(place.node) ? place.node.value : undefined;
+    const value = document.scalar(place)?.value;
     const whole = typeof value === "number" && Number.isInteger(value) ? BigInt(value) : value;
     if (typeof whole !== "bigint") return refuse(document, place, "a whole number");
     if (whole >= 0n && whole <= most) return whole;
@@ -91,24 +94,25 @@ export function wholeNumber(bits: 32 | 64): Read<bigint> {
 /** One of the given words, in exactly that spelling, and what it means. */
 export function word<T>(meanings: Readonly<Record<string, T>>): Read<T> {
   return (document, place) => {
-    const value = isScalar(place.node) ? place.node.value : undefined;
+    const value = document.scalar(place)?.value;
     if (typeof value === "string" && Object.hasOwn(meanings, value)) return meanings[value];
     return refuse(document, place, `one of ${Object.keys(meanings).join(", ")}`);
   };
 }
 
-function refuse(document: YamlDocument, place: YamlPlace, expected: string): undefined {
-  document.report("error", place, `expected ${expected}, found ${describe(place)}`);
+/** Records that something else was expected. */
+export function refuse(document: YamlDocument, place: YamlPlace, expected: string): undefined {
+  document.report("error", place, `expected ${expected}, found ${describe(document, place)}`);
   return undefined;
 }
 
 const shownCharacters = 40;
 
-function describe({ node }: YamlPlace): string {
-  if (isMap(node)) return "a mapping";
-  if (isSeq(node)) return "a list";
-  if (!isScalar(node) || node.value === null || node.value === undefined) return "nothing";
-  const { value } = node;
+function describe(document: YamlDocument, place: YamlPlace): string {
+  if (document.entries(place) !== undefined) return "a mapping";
+  if (document.items(place) !== undefined) return "a list";
+  const value = document.scalar(place)?.value;
+  if (value === null || value === undefined) return "nothing";
   if (typeof value !== "string") return `the ${typeof value === "boolean" ? "boolean" : "number"} ${String(value)}`;
   const shown = value.length > shownCharacters ? `${value.slice(0, shownCharacters)}…` : value;
   return `the text ${JSON.stringify(shown)}`;

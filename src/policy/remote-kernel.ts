@@ -1,20 +1,16 @@
-import { create } from "@bufbuild/protobuf";
-import { createClient, type Transport } from "@connectrpc/connect";
+import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
-import {
-  DecisionType,
-  PolicyCheckRequestSchema,
-  type PolicyCheckResponse,
-  SafetyKernel,
-} from "@cordum/proto/cordum/agent/v1/safety_pb.js";
-import { SafetyDecision } from "@cordum/proto/cordum/v1/job_pb.js";
+import { SafetyKernel } from "@cordum/proto/cordum/agent/v1/safety_pb.js";
+import { KernelService } from "@cordum/proto/cordum/v1/kernel_pb.js";
 import { metrics } from "@opentelemetry/api";
 import type { Logger } from "pino";
 import { DomainError } from "../errors/index.ts";
-import { admitCall, type Breaker, type BreakerConfig, closedBreaker, settleCall } from "./breaker.ts";
-import { createDecision, type Decision, isAllowed } from "./decision.ts";
+import { type BreakerConfig, type BreakerState, CircuitOpenError, createBreaker } from "./breaker.ts";
+import type { Decision } from "./decision.ts";
 import type { PolicyInput } from "./input.ts";
-import type { PolicyChecker } from "./kernel.ts";
+import type { OutputPolicy, PolicyChecker } from "./kernel.ts";
+import type { OutputRule } from "./model.ts";
+import { toCheckRequest, toDecision, toOutputRule } from "./wire.ts";
 
 export interface RemoteKernelOptions {
   /** `host:port` for plain text, or an `http(s)` address. */
@@ -27,62 +23,107 @@ export interface RemoteKernelOptions {
   breaker?: Partial<BreakerConfig> | undefined;
   /** Another way to reach the kernel than the network. */
   transport?: Transport | undefined;
-  /** Milliseconds that never run backwards. */
-  now?: (() => number) | undefined;
 }
 
-export interface RemoteKernel extends PolicyChecker {
+export interface RemoteKernel extends PolicyChecker, OutputPolicy {
   /** @throws DomainError `unavailable` with `retryAfterMs` when the kernel does not answer or is being left alone */
   check(input: PolicyInput): Promise<Decision>;
-  breakerState(): Breaker["kind"];
+  /** @throws DomainError `unavailable`, as `check` does */
+  outputRules(input: PolicyInput): Promise<readonly OutputRule[]>;
+  /** The policies that the kernel has had, newest first. */
+  snapshots(): Promise<string[]>;
+  breakerState(): BreakerState;
   close(): Promise<void>;
 }
 
-const defaultBreaker: BreakerConfig = { failuresToOpen: 3, openMs: 30_000, trialCalls: 3, successesToClose: 2 };
+const defaultBreaker: BreakerConfig = { failuresToOpen: 3, openMs: 30_000, trialCalls: 2 };
 const failedRetryMs = 1_000;
 const defaultTimeoutMs = 2_000;
+/** For how long an answer that there are no output rules at all is believed. */
+const noOutputRulesMs = 1_000;
+/** For how long a kernel that lacks our service is not asked for it again: it may be upgraded. */
+const foreignMs = 60_000;
 
 /**
  * A kernel in another process. Fails closed without losing jobs: while it cannot be asked, nothing is allowed and
  * nothing is denied, and the caller tries again later.
  */
 export function createRemoteKernel(options: RemoteKernelOptions): RemoteKernel {
-  const { log, timeoutMs = defaultTimeoutMs, now = () => performance.now() } = options;
-  const config = { ...defaultBreaker, ...options.breaker };
+  const { log, timeoutMs = defaultTimeoutMs } = options;
   const link = options.transport === undefined ? connect(options) : { transport: options.transport, close: () => {} };
-  const client = createClient(SafetyKernel, link.transport);
-  const stopObserving = observeBreaker(() => breaker.kind);
-  let breaker: Breaker = closedBreaker;
+  const safety = createClient(SafetyKernel, link.transport);
+  const kernel = createClient(KernelService, link.transport);
+  let before: BreakerState = "closed";
+  const breaker = createBreaker({ ...defaultBreaker, ...options.breaker }, (state) => {
+    if (state === "open" && before !== "open") log.error({ alert: "safety_kernel_unavailable" }, "circuit opened");
+    if (state === "closed") log.info("safety kernel circuit closed");
+    before = state;
+  });
+  const stopObserving = observeBreaker(() => breaker.state());
+  /** A kernel of others knows `SafetyKernel` alone. */
+  let foreignUntilMs = 0;
+  let noOutputRulesUntilMs = 0;
 
-  const move = (next: Breaker, err?: unknown) => {
-    const from = breaker.kind;
-    breaker = next;
-    if (next.kind === "open" && from !== "open")
-      log.error({ alert: "safety_kernel_unavailable", err }, "circuit opened");
-    if (next.kind === "closed" && from !== "closed") log.info("safety kernel circuit closed");
-  };
-
-  async function check(input: PolicyInput): Promise<Decision> {
-    const admission = admitCall(breaker, config, now());
-    move(admission.breaker);
-    if (admission.kind === "refused") throw unavailable(`circuit ${breaker.kind}`, admission.retryAfterMs);
-    const { epoch } = admission.breaker;
-    const settle = (succeeded: boolean, err?: unknown) =>
-      move(settleCall(breaker, config, { epoch, succeeded }, now()), err);
-    let response: PolicyCheckResponse;
+  async function call<T>(ask: () => Promise<T>): Promise<T> {
     try {
-      response = await client.check(toCheckRequest(input), { timeoutMs });
+      return await breaker.run(ask);
     } catch (cause) {
-      settle(false, cause);
+      if (cause instanceof CircuitOpenError) throw unavailable(cause.message, cause.retryAfterMs);
+      log.warn({ err: cause }, "the safety kernel did not answer");
       throw unavailable("the call failed", failedRetryMs, { cause });
     }
-    settle(true);
-    return toDecision(response);
+  }
+
+  /** Asks the one, or the other of a kernel that does not have the one. */
+  async function either<T>(own: () => Promise<T>, foreign: () => Promise<T>): Promise<T> {
+    if (performance.now() < foreignUntilMs) return foreign();
+    try {
+      return await own();
+    } catch (reason) {
+      if (ConnectError.from(reason).code !== Code.Unimplemented) throw reason;
+      const answer = await foreign();
+      if (foreignUntilMs === 0)
+        log.warn("the safety kernel tells neither of approvers nor of output rules: it does not serve cordum.v1");
+      foreignUntilMs = performance.now() + foreignMs;
+      return answer;
+    }
+  }
+
+  function noteOutputRules(has: boolean): void {
+    noOutputRulesUntilMs = has ? 0 : performance.now() + noOutputRulesMs;
   }
 
   return {
-    check,
-    breakerState: () => breaker.kind,
+    check(input) {
+      const request = toCheckRequest(input);
+      return call(() =>
+        either(
+          async () => {
+            const answer = await kernel.decide(request, { timeoutMs });
+            noteOutputRules(answer.hasOutputRules);
+            if (answer.response === undefined) throw new ConnectError("the answer holds no decision", Code.Internal);
+            return toDecision(answer.response, answer);
+          },
+          async () => toDecision(await safety.check(request, { timeoutMs })),
+        ),
+      );
+    },
+    async outputRules(input) {
+      if (performance.now() < noOutputRulesUntilMs) return [];
+      const request = toCheckRequest(input);
+      return call(() =>
+        either(
+          async () => {
+            const { rules, hasOutputRules } = await kernel.listOutputRules(request, { timeoutMs });
+            noteOutputRules(hasOutputRules);
+            return rules.map(toOutputRule);
+          },
+          async () => [],
+        ),
+      );
+    },
+    snapshots: () => call(async () => (await safety.listSnapshots({}, { timeoutMs })).snapshots),
+    breakerState: () => breaker.state(),
     close: async () => {
       stopObserving();
       link.close();
@@ -105,45 +146,12 @@ function unavailable(what: string, retryAfterMs: number, options: ErrorOptions =
   });
 }
 
-function toCheckRequest(input: PolicyInput) {
-  const { budget, meta, labels } = input;
-  return create(PolicyCheckRequestSchema, {
-    jobId: input.jobId,
-    topic: input.topic,
-    tenant: input.tenant,
-    principalId: input.principalId,
-    priority: input.priority,
-    memoryId: input.memoryId,
-    effectiveConfig: input.effectiveConfig,
-    labels: { ...labels },
-    ...(budget && { budget }),
-    ...(meta && { meta }),
-  });
-}
-
-/** An answer that is not understood denies; one that allows and asks for approval asks for approval. */
-function toDecision(response: PolicyCheckResponse): Decision {
-  const known = response.decision in DecisionType && response.decision !== DecisionType.UNSPECIFIED;
-  // the two enums share their numbers
-  const said = known ? (response.decision as number as SafetyDecision) : SafetyDecision.DENY;
-  const decision = isAllowed(said) && response.approvalRequired ? SafetyDecision.REQUIRE_APPROVAL : said;
-  return createDecision({
-    decision,
-    reason: known ? response.reason : `the safety kernel gave an unknown decision (${response.decision})`,
-    ruleId: response.ruleId,
-    snapshot: response.policySnapshot,
-    constraints: response.constraints,
-    approvalRequired: response.approvalRequired || decision === SafetyDecision.REQUIRE_APPROVAL,
-    remediations: response.remediations,
-  });
-}
-
-function observeBreaker(kind: () => Breaker["kind"]): () => void {
+function observeBreaker(state: () => BreakerState): () => void {
   const gauge = metrics.getMeter("cordum").createObservableGauge("cordum.policy.remote.open", {
     description: "1 while the circuit to the safety kernel is open, 0.5 while half-open.",
   });
   const values = { closed: 0, "half-open": 0.5, open: 1 };
-  const report: Parameters<typeof gauge.addCallback>[0] = (result) => result.observe(values[kind()]);
+  const report: Parameters<typeof gauge.addCallback>[0] = (result) => result.observe(values[state()]);
   gauge.addCallback(report);
   return () => gauge.removeCallback(report);
 }

@@ -1,5 +1,6 @@
 import type { Facts } from "./facts.ts";
-import { failedCondition, type Matcher } from "./matcher.ts";
+import { failedCondition, type Matcher, type Names } from "./matcher.ts";
+import type { Steps } from "./steps.ts";
 
 /**
  * Finds the first matching rule without looking at all of them. Each rule is filed under the rarest thing that a
@@ -22,85 +23,107 @@ type Postings = ReadonlyMap<string, readonly number[]>;
 
 type Dimension = "topic" | "tenant" | "capability" | "riskTag" | "requires" | "packId" | "actorId" | "actorType";
 
-type Key =
-  | { readonly kind: Dimension | "prefix"; readonly value: string }
-  | { readonly kind: "label"; readonly name: string; readonly value: string };
+const dimensions = ["topic", "tenant", "capability", "riskTag", "requires", "packId", "actorId", "actorType"] as const;
+const rulesPerStep = 128;
 
-export function buildRuleIndex(matchers: readonly Matcher[]): RuleIndex {
-  const ways = matchers.map(waysToFile);
-  const counts = new Map<string, number>();
-  for (const key of ways.flat(2)) counts.set(keyId(key), (counts.get(keyId(key)) ?? 0) + 1);
-  const cost = (keys: readonly Key[]) => keys.reduce((sum, key) => sum + (counts.get(keyId(key)) ?? 0), 0);
-
-  const lists = emptyLists();
+/** Files the rules, in short steps. */
+export function* buildRuleIndex(matchers: readonly Matcher[]): Steps<RuleIndex> {
+  const counts = yield* countKeys(matchers);
+  const lists = Object.fromEntries(dimensions.map((name) => [name, new Map<string, number[]>()])) as Lists;
   const labels = new Map<string, Map<string, number[]>>();
   const prefixes = new Map<number, Map<string, number[]>>();
   const always: number[] = [];
-  const listFor = (key: Key): Map<string, number[]> => {
-    if (key.kind === "label") return getOrAdd(labels, key.name);
-    return key.kind === "prefix" ? getOrAdd(prefixes, key.value.length) : lists[key.kind];
-  };
-  for (const [rule, choices] of ways.entries()) {
-    if (choices.length === 0) always.push(rule);
-    else for (const key of cheapest(choices, cost)) file(listFor(key), key.value, rule);
+  for (const [rule, matcher] of matchers.entries()) {
+    if (rule % rulesPerStep === 0) yield;
+    const way = cheapestWay(matcher, counts);
+    if (way === undefined) {
+      always.push(rule);
+    } else if (way.kind === "topic") {
+      for (const topic of way.exact) file(lists.topic, topic, rule);
+      for (const prefix of way.prefixes) file(getOrAdd(prefixes, prefix.length), prefix, rule);
+    } else if (way.kind === "label") {
+      file(getOrAdd(labels, way.name), way.value, rule);
+    } else {
+      for (const value of way.values) file(lists[way.kind], value, rule);
+    }
   }
   const byLength = [...prefixes].map(([length, rules]) => ({ length, rules })).sort((a, b) => a.length - b.length);
   return { matchers, lists, labels, prefixes: byLength, always };
 }
 
-/** Every set of keys of which a request must have at least one for the rule to match. */
-function waysToFile(matcher: Matcher): Key[][] {
-  const ways: Key[][] = [];
-  const anyOf = (kind: Dimension, values: ReadonlySet<string> | undefined) => {
-    if (values !== undefined) ways.push([...values].map((value) => ({ kind, value })));
-  };
-  if (matcher.topics !== undefined) {
-    const { exact, globs } = matcher.topics;
-    const prefixes = new Set(globs.map(({ prefix }) => prefix));
-    ways.push([
-      ...[...exact].map((value) => ({ kind: "topic", value }) as const),
-      ...[...prefixes].map((value) => ({ kind: "prefix", value }) as const),
-    ]);
-  }
-  anyOf("tenant", matcher.tenants);
-  anyOf("capability", matcher.capabilities);
-  anyOf("riskTag", matcher.riskTags);
-  anyOf("packId", matcher.packIds);
-  anyOf("actorId", matcher.actorIds);
-  anyOf("actorType", matcher.actorTypes);
-  for (const value of matcher.requires ?? []) ways.push([{ kind: "requires", value }]);
-  for (const [name, value] of matcher.labels ?? []) {
-    if (value !== "") ways.push([{ kind: "label", name, value }]); // an empty value may be a missing label
+type Lists = Record<Dimension, Map<string, number[]>>;
+
+/** What a request must have one of for a rule to match. */
+type Way =
+  | { readonly kind: "topic"; readonly exact: Names; readonly prefixes: readonly string[] }
+  | { readonly kind: Exclude<Dimension, "topic">; readonly values: Names }
+  | { readonly kind: "label"; readonly name: string; readonly value: string };
+
+/** Every way to file a rule. */
+function waysToFile(matcher: Matcher): Way[] {
+  const { topics, tenants, capabilities, riskTags, packIds, actorIds, actorTypes, requires, labels } = matcher;
+  const ways: Way[] = [];
+  if (topics !== undefined) ways.push({ kind: "topic", exact: topics.exact, prefixes: topics.prefixes });
+  if (tenants !== undefined) ways.push({ kind: "tenant", values: tenants });
+  if (capabilities !== undefined) ways.push({ kind: "capability", values: capabilities });
+  if (riskTags !== undefined) ways.push({ kind: "riskTag", values: riskTags });
+  if (packIds !== undefined) ways.push({ kind: "packId", values: packIds });
+  if (actorIds !== undefined) ways.push({ kind: "actorId", values: actorIds });
+  if (actorTypes !== undefined) ways.push({ kind: "actorType", values: actorTypes });
+  if (requires !== undefined) for (const value of requires) ways.push({ kind: "requires", values: [value] });
+  if (labels !== undefined) {
+    // an empty value may be a missing label
+    for (const [name, value] of labels) if (value !== "") ways.push({ kind: "label", name, value });
   }
   return ways;
 }
 
-function cheapest(ways: readonly Key[][], cost: (keys: readonly Key[]) => number): readonly Key[] {
-  let best: readonly Key[] = [];
+/** How many rules could be filed under each key. */
+type Counts = Readonly<Record<Way["kind"] | "prefix", Map<string, number>>>;
+
+function* countKeys(matchers: readonly Matcher[]): Steps<Counts> {
+  const kinds = [...dimensions, "label", "prefix"] as const;
+  const counts = Object.fromEntries(kinds.map((kind) => [kind, new Map<string, number>()])) as Counts;
+  const add = (kind: keyof Counts, value: string) => counts[kind].set(value, (counts[kind].get(value) ?? 0) + 1);
+  for (const [rule, matcher] of matchers.entries()) {
+    if (rule % rulesPerStep === 0) yield;
+    for (const way of waysToFile(matcher)) {
+      if (way.kind === "topic") {
+        for (const topic of way.exact) add("topic", topic);
+        for (const prefix of way.prefixes) add("prefix", prefix);
+      } else if (way.kind === "label") add("label", labelId(way.name, way.value));
+      else for (const value of way.values) add(way.kind, value);
+    }
+  }
+  return counts;
+}
+
+function cheapestWay(matcher: Matcher, counts: Counts): Way | undefined {
+  const ways = waysToFile(matcher);
+  if (ways.length < 2) return ways[0];
+  let best: Way | undefined;
   let lowest = Number.POSITIVE_INFINITY;
   for (const way of ways) {
-    const sum = cost(way);
-    if (sum < lowest) [best, lowest] = [way, sum];
+    const cost = costOf(way, counts);
+    if (cost < lowest) [best, lowest] = [way, cost];
   }
   return best;
 }
 
-function keyId(key: Key): string {
-  return key.kind === "label" ? `label\0${key.name}\0${key.value}` : `${key.kind}\0${key.value}`;
+function costOf(way: Way, counts: Counts): number {
+  if (way.kind === "topic") return sum(way.exact, counts.topic) + sum(way.prefixes, counts.prefix);
+  if (way.kind === "label") return counts.label.get(labelId(way.name, way.value)) ?? 0;
+  return sum(way.values, counts[way.kind]);
 }
 
-function emptyLists(): Record<Dimension, Map<string, number[]>> {
-  const list = () => new Map<string, number[]>();
-  return {
-    topic: list(),
-    tenant: list(),
-    capability: list(),
-    riskTag: list(),
-    requires: list(),
-    packId: list(),
-    actorId: list(),
-    actorType: list(),
-  };
+function sum(values: Names, counts: ReadonlyMap<string, number>): number {
+  let total = 0;
+  for (const value of values) total += counts.get(value) ?? 0;
+  return total;
+}
+
+function labelId(name: string, value: string): string {
+  return `${name}\0${value}`;
 }
 
 function getOrAdd<K>(groups: Map<K, Map<string, number[]>>, key: K): Map<string, number[]> {
@@ -112,46 +135,58 @@ function getOrAdd<K>(groups: Map<K, Map<string, number[]>>, key: K): Map<string,
 function file(list: Map<string, number[]>, value: string, rule: number): void {
   const rules = list.get(value);
   if (rules === undefined) list.set(value, [rule]);
-  else rules.push(rule);
+  else if (rules.at(-1) !== rule) rules.push(rule); // a list may name a value twice
 }
 
-/** Number of the first rule that matches, or the number of rules when none does. */
-export function firstMatch(index: RuleIndex, facts: Facts): number {
+/** Which rules to look at. */
+export interface MatchRange {
+  /** Number of the first rule. */
+  readonly from: number;
+  /** Also rules that count requests. Without them, those count as not matching. */
+  readonly withRated: boolean;
+}
+
+const allUnrated: MatchRange = { from: 0, withRated: false };
+
+/** Number of the first rule in the range that matches, or the number of rules when none does. */
+export function firstMatch(index: RuleIndex, facts: Facts, range: MatchRange = allUnrated): number {
   const { matchers, lists, labels, prefixes, always } = index;
-  const scan = (rules: readonly number[] | undefined, best: number) => firstOf(matchers, rules, facts, best);
-  let best = scan(always, matchers.length);
-  best = scan(lists.topic.get(facts.topic), best);
+  let best = firstOf(matchers, always, facts, range, matchers.length);
+  best = firstOf(matchers, lists.topic.get(facts.topic), facts, range, best);
   for (const { length, rules } of prefixes) {
     if (length > facts.topic.length) break;
-    best = scan(rules.get(facts.topic.slice(0, length)), best);
+    best = firstOf(matchers, rules.get(facts.topic.slice(0, length)), facts, range, best);
   }
-  best = scan(lists.tenant.get(facts.tenant), best);
-  if (facts.capability !== "") best = scan(lists.capability.get(facts.capability), best);
-  if (facts.packId !== "") best = scan(lists.packId.get(facts.packId), best);
-  if (facts.actorId !== "") best = scan(lists.actorId.get(facts.actorId), best);
-  if (facts.actorType !== "") best = scan(lists.actorType.get(facts.actorType), best);
-  for (const tag of facts.riskTags) best = scan(lists.riskTag.get(tag), best);
-  for (const need of facts.requires) best = scan(lists.requires.get(need), best);
-  if (labels.size > 0) {
-    for (const [name, values] of labels) {
-      if (Object.hasOwn(facts.labels, name)) best = scan(values.get(facts.labels[name] ?? ""), best);
+  best = firstOf(matchers, lists.tenant.get(facts.tenant), facts, range, best);
+  if (facts.capability !== "") best = firstOf(matchers, lists.capability.get(facts.capability), facts, range, best);
+  if (facts.packId !== "") best = firstOf(matchers, lists.packId.get(facts.packId), facts, range, best);
+  if (facts.actorId !== "") best = firstOf(matchers, lists.actorId.get(facts.actorId), facts, range, best);
+  if (facts.actorType !== "") best = firstOf(matchers, lists.actorType.get(facts.actorType), facts, range, best);
+  for (const tag of facts.riskTags) best = firstOf(matchers, lists.riskTag.get(tag), facts, range, best);
+  for (const need of facts.requires) best = firstOf(matchers, lists.requires.get(need), facts, range, best);
+  if (labels.size > 0 && facts.hasLabels) {
+    for (const name in facts.labels) {
+      const rules = labels.get(name)?.get(facts.labels[name] ?? "");
+      best = firstOf(matchers, rules, facts, range, best);
     }
   }
   return best;
 }
 
-/** The first of the numbered rules that matches and comes before `best`; else `best`. */
+/** The first of the numbered rules that is in the range, matches and comes before `best`; else `best`. */
 function firstOf(
   matchers: readonly Matcher[],
   rules: readonly number[] | undefined,
   facts: Facts,
+  { from, withRated }: MatchRange,
   best: number,
 ): number {
   if (rules === undefined) return best;
   for (const rule of rules) {
     if (rule >= best) return best;
     const matcher = matchers[rule];
-    if (matcher !== undefined && failedCondition(matcher, facts) === undefined) return rule;
+    if (rule < from || matcher === undefined || (matcher.isRated && !withRated)) continue;
+    if (failedCondition(matcher, facts) === undefined) return rule;
   }
   return best;
 }

@@ -18,6 +18,8 @@ describe("config/safety.yaml", () => {
 
     expect(decide("job.hello")).toMatchObject({ decision: SafetyDecision.ALLOW, ruleId: "hello" });
     expect(decide("job.hello.anybody")).toMatchObject({ decision: SafetyDecision.ALLOW, ruleId: "hello" });
+    expect(decide("job.shout")).toMatchObject({ decision: SafetyDecision.ALLOW, ruleId: "shout" });
+    expect(decide("job.nobody.said")).toMatchObject({ decision: SafetyDecision.DENY, ruleId: "" });
     expect(decide("job.hello.restricted")).toMatchObject({
       decision: SafetyDecision.DENY,
       ruleId: "hello-restricted",
@@ -31,17 +33,20 @@ describe("config/safety.yaml", () => {
 
   it("keeps its commented examples valid", async () => {
     const text = await readFile(new URL("../../config/safety.yaml", import.meta.url), "utf8");
-    const withExamples = text.replaceAll(/^ {2}# (- id:| {2})/gm, "  $1");
+    const withExamples = text.replaceAll(/^# (invariants:)/gm, "$1").replaceAll(/^ {2}# (- id:| {2})/gm, "  $1");
 
     const { document, problems } = parsePolicy(new TextEncoder().encode(withExamples), "config/safety.yaml");
 
     expect(problems).toEqual([]);
+    expect(document?.invariants.map(({ id }) => id)).toEqual(["no-secrets-by-batch"]);
     expect(document?.rules.map(({ id }) => id)).toEqual([
       "hello-restricted",
       "hello-careful",
       "hello-batch-later",
       "hello-with-secrets",
+      "hello-too-often",
       "hello",
+      "shout",
     ]);
   });
 });

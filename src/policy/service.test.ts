@@ -8,11 +8,12 @@ import { Code, ConnectError, createClient, createRouterTransport, type Transport
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { DecisionType, PolicyCheckRequestSchema, SafetyKernel } from "@cordum/proto/cordum/agent/v1/safety_pb.js";
 import { SafetyDecision } from "@cordum/proto/cordum/v1/job_pb.js";
+import { KernelService } from "@cordum/proto/cordum/v1/kernel_pb.js";
 import pino from "pino";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { openPolicyKernel, type PolicyKernel } from "./kernel.ts";
 import { createRemoteKernel } from "./remote-kernel.ts";
-import { createSafetyKernelService } from "./service.ts";
+import { createKernelService, createSafetyKernelService } from "./service.ts";
 
 const log = pino({ level: "silent" });
 const policy = `version: v1
@@ -31,6 +32,19 @@ tenants:
   default: {mcp: {deny_tools: [rm]}}
 `;
 
+const richPolicy = `version: v2
+rules:
+  - {id: ask, decision: require_approval, match: {topics: [job.ask]}, approvals: {count: 2, roles: [lead], expires: 1h}}
+  - id: leak
+    stage: output
+    decision: quarantine
+    hold: true
+    match: {topics: [job.x]}
+    detectors: [secrets]
+    pattern: ["AKIA[0-9]"]
+    max_bytes: 1000
+`;
+
 let folder: string;
 let kernel: PolicyKernel;
 let transport: Transport;
@@ -44,6 +58,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
+  vi.useRealTimers();
   await kernel.close();
   await rm(folder, { recursive: true });
 });
@@ -90,7 +105,7 @@ describe("the SafetyKernel service", () => {
       `rule "ask" (${file}:7) decided require_approval; reason: look first; considered 2 of 3 rules; rule "slow" failed on topics`,
     );
     expect((await explain(input("job.x"))).reason).toMatch(/^no rule matched; considered 3 of 3 rules; /);
-    expect((await explain(input("job.ask", { mcp_tool: "rm" }))).reason).toContain('then mcp tool "rm" denied');
+    expect((await explain(input("job.ask", { mcp_tool: "rm" }))).reason).toContain('mcp tool "rm" denied');
     expect((await explain(input("nope"))).reason).toBe("unsupported topic: no rule is considered");
   });
 
@@ -103,12 +118,17 @@ describe("the SafetyKernel service", () => {
 
 describe("createRemoteKernel()", () => {
   it("decides as the kernel it asks, over gRPC", async () => {
-    const routes = connectNodeAdapter({ routes: (r) => r.service(SafetyKernel, createSafetyKernelService(kernel)) });
+    const routes = connectNodeAdapter({
+      routes: (router) => {
+        router.service(SafetyKernel, createSafetyKernelService(kernel));
+        router.service(KernelService, createKernelService(kernel));
+      },
+    });
     const server = createServer(routes);
     const remote = createRemoteKernel({ address: await listen(server), log });
     try {
       for (const topic of ["job.slow", "job.ask", "job.full", "job.x", "nope", ""]) {
-        expect(await remote.check(input(topic))).toEqual(kernel.check(input(topic)));
+        expect(await remote.check(input(topic))).toEqual(await kernel.check(input(topic)));
       }
     } finally {
       await remote.close();
@@ -116,10 +136,59 @@ describe("createRemoteKernel()", () => {
     }
   });
 
+  it("also tells of approvers and output rules, and asks no more where there are none", async () => {
+    const listed = vi.fn();
+    const rich = createRouterTransport((router) => {
+      router.service(SafetyKernel, createSafetyKernelService(kernel));
+      const service = createKernelService(kernel);
+      router.service(KernelService, {
+        ...service,
+        listOutputRules: (request, context) => {
+          listed();
+          return service.listOutputRules(request, context);
+        },
+      });
+    });
+    const remote = createRemoteKernel({ address: "unused", transport: rich, log });
+    expect(await remote.outputRules(input("job.x"))).toEqual([]);
+    await remote.check(input("job.x"));
+    expect(await remote.outputRules(input("job.x"))).toEqual([]);
+    expect(listed).toHaveBeenCalledTimes(1);
+
+    const path = kernel.current().source;
+    await writeFile(path, richPolicy);
+    await kernel.reload();
+
+    const asked = await remote.check(input("job.ask"));
+    expect(asked).toEqual(await kernel.check(input("job.ask")));
+    expect(asked).toMatchObject({ approvals: { count: 2, roles: ["lead"], expiresAfterMs: 3_600_000 } });
+    const [rule, ...others] = await remote.outputRules(input("job.x"));
+    expect(others).toEqual([]);
+    expect(rule).toMatchObject({
+      id: "leak",
+      decision: "quarantine",
+      hold: true,
+      detectors: ["secrets"],
+      maxBytes: 1000,
+    });
+    expect(rule?.patterns[0]?.test("key AKIA1")).toBe(true);
+    await remote.close();
+  });
+
+  it("still decides by a kernel that serves only SafetyKernel", async () => {
+    const remote = createRemoteKernel({ address: "unused", transport, log });
+
+    expect(await remote.check(input("job.ask"))).toMatchObject({ ruleId: "ask", approvalRequired: true });
+    expect(await remote.outputRules(input("job.x"))).toEqual([]);
+    expect(await remote.snapshots()).toEqual(kernel.snapshots());
+    expect(remote.breakerState()).toBe("closed");
+    await remote.close();
+  });
+
   it("reports a kernel that is not there as unavailable, leaves it alone, and comes back", async () => {
     let calls = 0;
     let failing = true;
-    let nowMs = 0;
+    vi.useFakeTimers({ toFake: ["Date"], now: 0 });
     const flaky = createRouterTransport((router) => {
       router.rpc(SafetyKernel.method.check, () => {
         calls += 1;
@@ -127,12 +196,12 @@ describe("createRemoteKernel()", () => {
         return { decision: DecisionType.ALLOW };
       });
     });
-    const remote = createRemoteKernel({ address: "unused", transport: flaky, log, now: () => nowMs });
+    const remote = createRemoteKernel({ address: "unused", transport: flaky, log });
 
     for (let i = 0; i < 3; i++) {
       await expect(remote.check(input("job.x"))).rejects.toMatchObject({ code: "unavailable", retryAfterMs: 1_000 });
     }
-    nowMs = 10_000;
+    vi.setSystemTime(10_000);
     await expect(remote.check(input("job.x"))).rejects.toMatchObject({
       code: "unavailable",
       reason: "safety_kernel_unavailable",
@@ -142,7 +211,7 @@ describe("createRemoteKernel()", () => {
     expect(calls).toBe(3);
 
     failing = false;
-    nowMs = 30_000;
+    vi.setSystemTime(30_000);
     await remote.check(input("job.x"));
     expect(remote.breakerState()).toBe("half-open");
     await remote.check(input("job.x"));

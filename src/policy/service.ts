@@ -1,71 +1,42 @@
 import type { ServiceImpl } from "@connectrpc/connect";
-import { DecisionType, type PolicyCheckRequest, type SafetyKernel } from "@cordum/proto/cordum/agent/v1/safety_pb.js";
-import { SafetyDecision } from "@cordum/proto/cordum/v1/job_pb.js";
-import type { Decision } from "./decision.ts";
-import type { Explanation } from "./evaluate.ts";
+import type { PolicyCheckRequest, SafetyKernel } from "@cordum/proto/cordum/agent/v1/safety_pb.js";
+import type { KernelService } from "@cordum/proto/cordum/v1/kernel_pb.js";
+
 import { inputFromCheck } from "./input.ts";
 import type { PolicyKernel } from "./kernel.ts";
+import { summarize } from "./summarize.ts";
+import { fromDecision, fromDecisionDetail, fromOutputRule } from "./wire.ts";
 
 /** The safety kernel as other processes ask it. */
 export function createSafetyKernelService(kernel: PolicyKernel): ServiceImpl<typeof SafetyKernel> {
-  const evaluate = (request: PolicyCheckRequest) => toResponse(request, kernel.evaluate(inputFromCheck(request)));
+  const evaluate = async (request: PolicyCheckRequest) => {
+    return fromDecision(request.jobId, await kernel.evaluate(inputFromCheck(request)));
+  };
   return {
-    check: (request) => toResponse(request, kernel.check(inputFromCheck(request))),
+    check: async (request) => fromDecision(request.jobId, await kernel.check(inputFromCheck(request))),
     evaluate,
     simulate: evaluate,
     explain(request) {
       const explanation = kernel.explain(inputFromCheck(request));
-      return { ...toResponse(request, explanation.decision), reason: describe(explanation, kernel) };
+      const reason = summarize(explanation, kernel.current().rules);
+      return { ...fromDecision(request.jobId, explanation.decision), reason };
     },
     listSnapshots: () => ({ snapshots: kernel.snapshots() }),
   };
 }
 
-const wireDecision: Record<SafetyDecision, DecisionType> = {
-  [SafetyDecision.UNSPECIFIED]: DecisionType.UNSPECIFIED,
-  [SafetyDecision.ALLOW]: DecisionType.ALLOW,
-  [SafetyDecision.DENY]: DecisionType.DENY,
-  [SafetyDecision.REQUIRE_APPROVAL]: DecisionType.REQUIRE_HUMAN,
-  [SafetyDecision.THROTTLE]: DecisionType.THROTTLE,
-  [SafetyDecision.ALLOW_WITH_CONSTRAINTS]: DecisionType.ALLOW_WITH_CONSTRAINTS,
-};
-
-function toResponse({ jobId }: PolicyCheckRequest, decision: Decision) {
-  const { approvalRequired, constraints } = decision;
+/** What our schedulers ask beyond that. */
+export function createKernelService(kernel: PolicyKernel): ServiceImpl<typeof KernelService> {
+  const hasOutputRules = () => kernel.policy().outputRules.length > 0;
   return {
-    decision: wireDecision[decision.decision],
-    reason: decision.reason,
-    policySnapshot: decision.snapshot,
-    ruleId: decision.ruleId,
-    approvalRequired,
-    approvalRef: approvalRequired ? jobId : "",
-    remediations: [...decision.remediations],
-    ...(constraints && { constraints }),
+    async decide(request) {
+      const decision = await kernel.check(inputFromCheck(request));
+      const response = fromDecision(request.jobId, decision);
+      return { response, ...fromDecisionDetail(decision), hasOutputRules: hasOutputRules() };
+    },
+    listOutputRules(request) {
+      const rules = kernel.outputRules(inputFromCheck(request)).map(fromOutputRule);
+      return { rules, hasOutputRules: hasOutputRules() };
+    },
   };
-}
-
-/** `rule "x" (safety.yaml:12) decided: no; considered 3 of 7 rules; rule "w" failed on topics`. */
-function describe({ decision, considered, winner }: Explanation, kernel: PolicyKernel): string {
-  const { rules, source } = kernel.current();
-  if (decision.snapshot === "") return `${decision.reason}: no rule is considered`;
-  const said = winner?.reason || decision.reason;
-  const parts = [
-    winner === undefined
-      ? "no rule matched"
-      : `rule ${JSON.stringify(winner.id)} (${source}:${winner.line}) decided ${winner.decision}`,
-    ...(said === "" ? [] : [`reason: ${said}`]),
-    ...(winner !== undefined && decision.reason !== "" && decision.reason !== said ? [`then ${decision.reason}`] : []),
-    `considered ${considered.length} of ${rules} rules`,
-    ...failures(considered),
-  ];
-  return parts.join("; ");
-}
-
-const shownFailures = 10;
-
-function failures(considered: Explanation["considered"]): string[] {
-  const failed = considered.flatMap(({ rule, failed }) =>
-    failed === undefined ? [] : [`rule ${JSON.stringify(rule.id)} failed on ${failed}`],
-  );
-  return failed.slice(-shownFailures);
 }

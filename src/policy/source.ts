@@ -11,6 +11,11 @@ export interface PolicySource {
   readonly settleMs: number;
   /** @throws PolicySourceError when it cannot be read */
   read(signal: AbortSignal): Promise<Uint8Array>;
+  /**
+   * The signature that lies at a path, else beside a file as `<file>.sig`.
+   * @throws PolicySourceError when there is none where one must be
+   */
+  readSignature(path: string | undefined, signal: AbortSignal): Promise<Uint8Array>;
   /** Calls back when the content may have changed. Answers how to stop. Without means to notice, does nothing. */
   watch(onTouched: () => void, onFailed: (reason: unknown) => void): () => void;
 }
@@ -28,6 +33,7 @@ function fileSource(path: string): PolicySource {
     name: path,
     settleMs: 50,
     read: () => readFile(path),
+    readSignature: (signaturePath) => readFile(signaturePath ?? `${path}.sig`),
     watch: (onTouched, onFailed) => watchFile(path, onTouched, onFailed),
   };
 }
@@ -49,7 +55,8 @@ function watchFile(path: string, onTouched: () => void, onFailed: (reason: unkno
   const name = basename(path);
   try {
     const watcher = watch(dirname(resolve(path)), { persistent: false }, (_event, touched) => {
-      if (touched === null || touched === name || touched.startsWith("..")) onTouched();
+      const isOurs = touched === null || touched === name || touched === `${name}.sig`;
+      if (isOurs || touched.startsWith("..")) onTouched();
     });
     watcher.on("error", onFailed);
     return () => watcher.close();
@@ -73,6 +80,10 @@ function urlSource(location: string): PolicySource {
     name,
     settleMs: 0,
     read: (signal) => fetchBytes(url, name, headers, signal),
+    async readSignature(signaturePath) {
+      if (signaturePath) return readFile(signaturePath);
+      throw sourceError(name, "has no signature: set SAFETY_POLICY_SIGNATURE or SAFETY_POLICY_SIGNATURE_PATH");
+    },
     watch: () => () => {},
   };
 }

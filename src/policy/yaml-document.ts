@@ -1,26 +1,17 @@
-import {
-  type Alias,
-  isAlias,
-  isCollection,
-  isMap,
-  isNode,
-  isScalar,
-  isSeq,
-  LineCounter,
-  type Node,
-  type Pair,
-  parseDocument,
-  visit,
-  type YAMLMap,
-} from "yaml";
+import { type ReadYaml, readLibraryYaml } from "./library-yaml.ts";
+import { readPlainYaml } from "./plain-yaml.ts";
 import type { PolicyProblem } from "./problem.ts";
+import type { Steps } from "./steps.ts";
+import { joinPath, type YamlList, type YamlNode, type YamlScalar } from "./yaml-node.ts";
 
-/** A place in a YAML document: a node with the path that leads to it. */
+/** A place in a YAML document: what stands there, and how it is reached. */
 export interface YamlPlace {
-  readonly node: Node | null;
-  readonly path: string;
-  /** Where to point when nothing stands at the place itself. */
-  readonly near?: Node | undefined;
+  readonly node: YamlNode | null;
+  readonly parent?: YamlPlace | undefined;
+  /** Key or index within the parent. */
+  readonly step?: string | number | undefined;
+  /** Where to point when nothing stands at the place itself; characters from the start. */
+  readonly near?: number | undefined;
 }
 
 /** One member of a mapping. */
@@ -36,146 +27,125 @@ export interface YamlDocument {
   readonly problems: PolicyProblem[];
   /** Records a problem at a place. */
   report(severity: PolicyProblem["severity"], place: YamlPlace, message: string): void;
+  /** Records a problem with one character of a text. Points at the text itself where the two cannot be aligned. */
+  reportInside(
+    severity: PolicyProblem["severity"],
+    place: YamlPlace,
+    value: string,
+    offset: number,
+    message: string,
+  ): void;
   /** The members of a mapping in order, merged ones (`<<`) last; undefined when the place holds no mapping. */
   entries(place: YamlPlace): readonly YamlEntry[] | undefined;
-  /** The items of a sequence; undefined when the place holds none. */
-  items(place: YamlPlace): readonly YamlPlace[] | undefined;
+  /** The items of a sequence; undefined when the place holds none. Those of a long one are made while going through. */
+  items(place: YamlPlace): Iterable<YamlPlace> | undefined;
+  /** The single value at a place. Undefined for mappings, lists and nothing. */
+  scalar(place: YamlPlace): YamlScalar | undefined;
+  /** The text of a member of the mapping at a place, if it is one. */
+  textAt(place: YamlPlace, key: string): string | undefined;
   /** Line of the place, from 1. */
   lineOf(place: YamlPlace): number;
 }
 
 /**
- * Parses the first document of a YAML (or JSON) stream. Syntax errors and duplicate keys are among the problems;
- * integers come as bigints, floats as numbers.
+ * Parses the first document of a YAML (or JSON) stream, in short steps. Syntax errors and duplicate keys are among the
+ * problems. What most policies consist of is read by `readPlainYaml`, the rest by the library, with equal results.
+ * Items of long lists are read late, and may then throw `NotPlain`: `parseAnyYaml` reads the whole text again.
  */
-export function parseYaml(text: string, file: string): YamlDocument {
-  const lineCounter = new LineCounter();
-  const parsed = parseDocument(text, {
-    schema: "core",
-    merge: true,
-    intAsBigInt: true,
-    prettyErrors: false,
-    uniqueKeys: false, // checked below: the library's check is quadratic
-    logLevel: "error",
-    lineCounter,
-  });
+export function* parseYaml(text: string, source: string): Steps<YamlDocument> {
+  const root = yield* readPlainYaml(text);
+  return root === undefined ? yield* parseAnyYaml(text, source) : createDocument(text, source, { root, problems: [] });
+}
+
+/** As `parseYaml`, but by the library alone. */
+export function* parseAnyYaml(text: string, source: string): Steps<YamlDocument> {
+  return createDocument(text, source, yield* readLibraryYaml(text));
+}
+
+function createDocument(text: string, source: string, { root, problems: found }: ReadYaml): YamlDocument {
   const problems: PolicyProblem[] = [];
-  const positionOf = (offset: number) => {
-    const { line, col } = lineCounter.linePos(offset);
-    return { line: Math.max(line, 1), column: Math.max(col, 1) };
+  const lines = lineIndex(text);
+  const report = (severity: PolicyProblem["severity"], start: number, path: string, message: string) => {
+    problems.push({ severity, source, ...lines.positionOf(start), path, message });
   };
-  const report: YamlDocument["report"] = (severity, place, message) => {
-    problems.push({ severity, file, ...positionOf(startOf(place)), path: place.path, message });
-  };
-  for (const { pos, code, message } of parsed.errors) {
-    const place = { file, ...positionOf(pos[0]), path: "" };
-    if (code === "MULTIPLE_DOCS") {
-      problems.push({ severity: "warning", ...place, message: "only the first document of the file is read" });
-    } else if (code === "RESOURCE_EXHAUSTION") {
-      problems.push({ severity: "error", ...place, message: "the document is nested too deeply" });
-      break; // the parser gave up here: whatever follows is its echo
-    } else {
-      problems.push({ severity: "error", ...place, message: `not valid YAML: ${message}` });
-    }
-  }
-  const aliases = resolveAliases(parsed.contents, (alias) =>
-    report("error", { node: alias, path: "" }, `no anchor &${alias.source} comes before this alias`),
-  );
-  const resolved = (node: Node | null): Node | null => (isAlias(node) ? (aliases.get(node) ?? null) : node);
-  const merged = new Map<YAMLMap, readonly YamlEntry[]>();
-  const ownEntries = (map: YAMLMap, path: string): readonly YamlEntry[] => {
-    const known = merged.get(map);
-    if (known !== undefined) return known.map((entry) => moved(entry, path));
-    merged.set(map, []); // a mapping that merges itself stops here
-    const entries = collectEntries(map, path, { report, resolved, ownEntries });
-    merged.set(map, entries);
-    return entries;
-  };
+  for (const { severity, start, path, message } of found) report(severity, start, path, message);
   return {
-    root: { node: resolved(parsed.contents), path: "" },
+    root: { node: root },
     problems,
-    report,
-    entries: ({ node, path }) => (isMap(node) ? ownEntries(node, path) : undefined),
-    items: ({ node, path }) =>
-      isSeq(node)
-        ? node.items.map((item, index) => ({ node: resolved(asNode(item)), path: `${path}[${index}]` }))
-        : undefined,
-    lineOf: (place) => positionOf(startOf(place)).line,
+    report: (severity, place, message) => report(severity, startOf(place), pathOf(place), message),
+    reportInside(severity, place, value, offset, message) {
+      const start = startOf(place);
+      const inside = text.slice(start, start + value.length + 1).indexOf(value); // behind the quote, when there is one
+      report(severity, inside < 0 ? start : start + inside + offset, pathOf(place), message);
+    },
+    entries: entriesOf,
+    items: itemsOf,
+    scalar: ({ node }) => (node?.kind === "scalar" ? node : undefined),
+    textAt: textAt,
+    lineOf: (place) => lines.positionOf(startOf(place)).line,
   };
 }
 
-/** What each alias stands for. An alias refers to the latest anchor of its name before it. */
-function resolveAliases(contents: Node | null, onUnknown: (alias: Alias) => void): Map<Alias, Node> {
-  const anchors = new Map<string, Node>();
-  const aliases = new Map<Alias, Node>();
-  if (contents === null) return aliases;
-  visit(contents, {
-    Node(_key, node) {
-      if (isAlias(node)) {
-        const target = anchors.get(node.source);
-        if (target === undefined) onUnknown(node);
-        else aliases.set(node, target);
-      } else if ((isScalar(node) || isCollection(node)) && node.anchor !== undefined) {
-        anchors.set(node.anchor, node);
-      }
-    },
-  });
-  return aliases;
+function entriesOf(place: YamlPlace): YamlEntry[] | undefined {
+  const { node } = place;
+  if (node?.kind !== "map") return undefined;
+  return node.pairs.map(({ key, keyStart, value }) => ({
+    key,
+    keyPlace: { node: null, near: keyStart, parent: place },
+    value: { node: value, near: keyStart, parent: place, step: key },
+  }));
 }
 
-interface EntryContext {
-  report: YamlDocument["report"];
-  resolved(node: Node | null): Node | null;
-  ownEntries(map: YAMLMap, path: string): readonly YamlEntry[];
+function itemsOf(place: YamlPlace): Iterable<YamlPlace> | undefined {
+  const { node } = place;
+  return node?.kind === "list" ? placesOf(place, node) : undefined;
 }
 
-function collectEntries(map: YAMLMap, path: string, context: EntryContext): YamlEntry[] {
-  const entries = new Map<string, YamlEntry>();
-  const sources: YAMLMap[] = [];
-  for (const pair of map.items as Pair[]) {
-    const keyNode = context.resolved(asNode(pair.key));
-    const keyPlace = { node: keyNode ?? map, path };
-    const value = context.resolved(asNode(pair.value));
-    if (isMergeKey(keyNode)) {
-      const merging = isSeq(value) ? value.items.map((item) => context.resolved(asNode(item))) : [value];
-      for (const source of merging) {
-        if (isMap(source)) sources.push(source);
-        else context.report("error", keyPlace, "<< takes a mapping or a list of mappings");
-      }
-    } else if (!isScalar(keyNode) || typeof keyNode.value !== "string") {
-      context.report("error", keyPlace, "a key must be a text; put it in quotes");
-    } else if (entries.has(keyNode.value)) {
-      context.report("error", keyPlace, `the key ${JSON.stringify(keyNode.value)} occurs twice`);
-    } else {
-      const key = keyNode.value;
-      entries.set(key, { key, keyPlace, value: { node: value, path: joinPath(path, key), near: keyNode } });
-    }
+function* placesOf(parent: YamlPlace, { items, start }: YamlList): Iterable<YamlPlace> {
+  let step = 0;
+  for (const node of items) yield { node, near: start, parent, step: step++ };
+}
+
+function textAt({ node }: YamlPlace, key: string): string | undefined {
+  if (node?.kind !== "map") return undefined;
+  for (const pair of node.pairs) {
+    if (pair.key !== key) continue;
+    const { value } = pair;
+    return value?.kind === "scalar" && typeof value.value === "string" ? value.value : undefined;
   }
-  for (const source of sources) {
-    for (const entry of context.ownEntries(source, path)) {
-      if (!entries.has(entry.key)) entries.set(entry.key, entry);
-    }
-  }
-  return [...entries.values()];
-}
-
-function moved({ key, keyPlace, value }: YamlEntry, path: string): YamlEntry {
-  return { key, keyPlace: { ...keyPlace, path }, value: { ...value, path: joinPath(path, key) } };
+  return undefined;
 }
 
 function startOf({ node, near }: YamlPlace): number {
-  return (node ?? near)?.range?.[0] ?? 0;
+  return node?.start ?? near ?? 0;
 }
 
-function isMergeKey(node: Node | null): boolean {
-  return isScalar(node) && (node.value === "<<" || typeof node.value === "symbol") && node.type === "PLAIN";
+/** `rules[3].match.topics[0]`; of a key: the path of its mapping. */
+function pathOf({ parent, step }: YamlPlace): string {
+  if (parent === undefined) return "";
+  const path = pathOf(parent);
+  if (step === undefined) return path;
+  return typeof step === "number" ? `${path}[${step}]` : joinPath(path, step);
 }
 
-function asNode(value: unknown): Node | null {
-  return isNode(value) ? value : null;
-}
-
-function joinPath(path: string, key: string): string {
-  const step = /^[\w-]+$/.test(key) ? key : JSON.stringify(key);
-  return path === "" ? step : `${path}.${step}`;
+/** Finds lines and columns, from 1. The lines are counted when the first position is asked for. */
+function lineIndex(text: string) {
+  let starts: number[] | undefined;
+  const findStarts = () => {
+    const found = [0];
+    for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) found.push(at + 1);
+    return found;
+  };
+  return {
+    positionOf(offset: number): { line: number; column: number } {
+      starts ??= findStarts();
+      let [low, high] = [0, starts.length];
+      while (high - low > 1) {
+        const middle = (low + high) >> 1;
+        if ((starts[middle] ?? 0) <= offset) low = middle;
+        else high = middle;
+      }
+      return { line: low + 1, column: offset - (starts[low] ?? 0) + 1 };
+    },
+  };
 }

@@ -10,6 +10,8 @@ export interface Caller {
   readonly crossTenant: boolean;
   /** For example `admin`, `user`, `viewer` or `worker`. */
   readonly role: string;
+  /** Further names that policy may ask of somebody who approves. Default: none. */
+  readonly groups?: readonly string[];
   /** The person or program behind the call; empty when unknown. */
   readonly principal: string;
   /** Whether the caller's role grants a permission such as `jobs.submit`. */

@@ -1,6 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { ContextValues } from "@connectrpc/connect";
 import { DomainError } from "../errors/index.ts";
+import type { CallAuditor } from "./audited.ts";
 import { callKey } from "./call.ts";
 import { type Authenticator, type Caller, type CredentialCarrier, callerKey } from "./caller.ts";
 import { toConnectError } from "./errors.ts";
@@ -27,12 +28,14 @@ export interface GateDeps {
   rulesOf: (method: DescMethod) => MethodRules;
   /** Undefined: unlimited. */
   limiter: RateLimiter | undefined;
+  /** Told about audited methods that a known caller may not use. */
+  auditor?: CallAuditor | undefined;
 }
 
 /** Guesses at keys from one address. Far above what a misconfigured fleet behind one NAT needs to notice. */
 const failedAttempts = { requestsPerSecond: 20, burst: 200 };
 
-export function createGate({ authenticator, rulesOf, limiter }: GateDeps): Gate {
+export function createGate({ authenticator, rulesOf, limiter, auditor }: GateDeps): Gate {
   const failures = createRateLimiter(failedAttempts);
 
   async function identify(headers: Headers, carrier: CredentialCarrier, remoteAddress: string): Promise<Caller> {
@@ -50,17 +53,20 @@ export function createGate({ authenticator, rulesOf, limiter }: GateDeps): Gate 
   return {
     async admit({ method, requestHeader, values }) {
       const call = values.get(callKey);
-      const { permission, name } = rulesOf(method);
+      const { permission, name, audited } = rulesOf(method);
       if (permission === "public") return;
       try {
         const caller = await identify(requestHeader, "call", call.remoteAddress);
         call.tenant = caller.tenant;
         call.keyId = caller.keyId;
-        requirePermission(caller, permission, name);
         values.set(callerKey, caller);
+        requirePermission(caller, permission, name);
       } catch (reason) {
         const error = toConnectError(reason);
         call.code = error.code;
+        const isKnown = values.get(callerKey).tenant !== "";
+        const refused = { method: name, header: requestHeader, values, message: undefined, notes: {} };
+        if (audited && isKnown) await auditor?.refused(refused, error);
         throw error;
       }
     },

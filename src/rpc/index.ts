@@ -1,3 +1,5 @@
+export { type AuditedCall, type AuditNotes, auditDetail, type CallAuditor } from "./audited.ts";
+export { callKey } from "./call.ts";
 export { type Authenticator, type Caller, type CredentialCarrier, callerKey } from "./caller.ts";
 export { toConnectError } from "./errors.ts";
 export {
@@ -19,4 +21,5 @@ export type {
   UpgradeRequest,
   WebSocketOptions,
 } from "./options.ts";
+export { createRateLimiter } from "./rate-limit.ts";
 export { createRpcServer } from "./server.ts";

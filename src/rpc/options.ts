@@ -1,6 +1,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { ConnectRouter } from "@connectrpc/connect";
 import type { Logger } from "pino";
+import type { CallAuditor } from "./audited.ts";
 import type { Authenticator, Caller } from "./caller.ts";
 import type { HealthRegistry } from "./health.ts";
 
@@ -29,6 +30,8 @@ export interface RpcServerOptions {
   /** Serve TLS instead of plaintext. */
   tls?: TlsOptions;
   webSocket?: WebSocketOptions;
+  /** Told about each call of a method whose proto says `audited`. */
+  auditor?: CallAuditor;
 }
 
 export interface CorsOptions {

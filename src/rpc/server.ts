@@ -2,6 +2,7 @@ import { Code, ConnectError, type ConnectRouter, type ServiceImpl } from "@conne
 import { Health } from "@cordum/proto/grpc/health/v1/health_pb.js";
 import { ServerReflection } from "@cordum/proto/grpc/reflection/v1/reflection_pb.js";
 import { ServerReflection as ServerReflectionAlpha } from "@cordum/proto/grpc/reflection/v1alpha/reflection_pb.js";
+import { auditCalls } from "./audited.ts";
 import { createOriginCheck } from "./cors.ts";
 import { createGate } from "./gate.ts";
 import { createHealthService } from "./health-service.ts";
@@ -35,7 +36,8 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     maxRequestBytes: options.maxRequestBytes ?? defaultMaxRequestBytes,
   });
   const limiter = options.rateLimit === false ? undefined : createRateLimiter(options.rateLimit ?? {});
-  const gate = createGate({ authenticator, rulesOf, limiter });
+  const gate = createGate({ authenticator, rulesOf, limiter, auditor: options.auditor });
+  const audit = options.auditor && auditCalls(options.auditor, rulesOf);
   const observe = createObserver(log);
   const originAllowed = createOriginCheck(options.cors ?? {});
   const streamStop = new AbortController();
@@ -43,7 +45,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     routes: (router) => registerAll(router, options),
     rulesOf,
     gate,
-    interceptors: [mapErrors(log), validate()],
+    interceptors: audit ? [mapErrors(log), audit.around, validate(), audit.within] : [mapErrors(log), validate()],
     streamStop: streamStop.signal,
   });
   const bindings = restBindings(services);

@@ -1,11 +1,14 @@
 import { clone, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type JobRequest, JobRequestSchema } from "@cordum/proto/cordum/agent/v1/job_pb.js";
 import { SafetyDecision } from "@cordum/proto/cordum/v1/job_pb.js";
+import { countDecided, covers, encodeTerms, grantedRecord, termsOf } from "../approvals/index.ts";
 import { isTopic, type Outcome, parsePacket } from "../bus/index.ts";
+import { effectiveConfigEnv } from "../config/index.ts";
 import { DomainError } from "../errors/index.ts";
 import {
   clientLabels,
   digestOf,
+  type HoldCommit,
   isReservedLabel,
   type JobRecord,
   jobHash,
@@ -23,6 +26,8 @@ export interface Admission {
   admitPacket(bytes: Uint8Array, subject: string): Promise<Outcome>;
   /** Decides on a recorded job again, for one that nobody admitted or that was throttled. */
   admitRecord(record: JobRecord): Promise<void>;
+  /** What policy says of a recorded job now, or why it does not say. */
+  decide(record: JobRecord): Promise<Decision | DomainError>;
   /** Leaves the jobs that it would look at again to others. */
   close(): void;
 }
@@ -84,7 +89,10 @@ export function createAdmission(ports: SchedulerPorts, dispatcher: Dispatcher): 
   /** The decision, or why there is none now. */
   async function decide(request: JobRequest): Promise<Decision | DomainError> {
     try {
-      return await policy.check(inputFromJob(request));
+      const known = ports.effectiveConfig(request, tenantOf(request, limits.defaultTenant));
+      const config = known instanceof Promise ? await known : known;
+      const input = inputFromJob(request);
+      return await policy.check(config ? { ...input, effectiveConfig: config.data } : input);
     } catch (error) {
       if (error instanceof DomainError && error.code === "unavailable") return error;
       throw error;
@@ -110,29 +118,55 @@ export function createAdmission(ports: SchedulerPorts, dispatcher: Dispatcher): 
       case SafetyDecision.ALLOW_WITH_CONSTRAINTS:
         return dispatcher.place(job, { states, digest, decision: decision.recordBytes });
       case SafetyDecision.THROTTLE:
-        return hold(job, digest, decision, "PENDING", "throttled");
+        return throttle(job, digest, decision);
       case SafetyDecision.REQUIRE_APPROVAL:
-        return hold(job, digest, decision, "APPROVAL_REQUIRED", "approval_required");
+        return askPeople(job, digest, decision);
       default:
         return deny(job, digest, decision);
     }
+  }
+
+  async function throttle(job: Placeable, digest: string, decision: Decision): Promise<Placed> {
+    const held = await hold(job, digest, decision, { to: "PENDING", reason: "throttled" });
+    if (held === "placed") retryLater(job.jobId, throttleMs);
+    return held === "approved" ? "changed" : held;
+  }
+
+  /** The job waits for people; when they have agreed already, and to no less than this, it goes on. */
+  async function askPeople(job: Placeable, digest: string, decision: Decision): Promise<Placed> {
+    const { jobId } = job;
+    const hash = jobHash(job.request);
+    const terms = termsOf(decision);
+    const asked = { terms: encodeTerms(terms), expiresAfterMs: terms.expiresAfterMs };
+    const what = { to: "APPROVAL_REQUIRED" as const, reason: "approval_required", jobHash: hash };
+    const held = await hold(job, digest, decision, { ...what, approval: asked });
+    if (held !== "approved") return held;
+    const round = (await ports.reader.get(jobId))?.approvalRound ?? 0;
+    const given = await ports.approvals.get(jobId, round);
+    if (!given) return "changed";
+    if (covers(given, decision, hash)) {
+      const record = grantedRecord(decision, jobId, hash);
+      return dispatcher.place(job, { states: ["PENDING"], digest, decision: record, approval: round });
+    }
+    const again = await hold(job, digest, decision, { ...what, approval: { ...asked, supersedes: round } });
+    if (again === "placed") countDecided("SUPERSEDED");
+    return again === "approved" ? "changed" : again;
   }
 
   async function hold(
     job: Placeable,
     digest: string,
     decision: Decision,
-    to: "PENDING" | "APPROVAL_REQUIRED",
-    reason: string,
-  ): Promise<Placed> {
-    const hash = to === "APPROVAL_REQUIRED" ? { jobHash: jobHash(job.request) } : {};
-    const commit = { jobId: job.jobId, states: ["PENDING"] as const, digest, to, reason, ...hash };
+    what: Pick<HoldCommit, "to" | "reason" | "jobHash" | "approval">,
+  ): Promise<Placed | "approved"> {
+    const { to, reason } = what;
+    const actor = job.request.principalId;
+    const commit = { jobId: job.jobId, states: ["PENDING"] as const, digest, actor, ...what };
     const reply = await store.hold({ ...commit, decision: decision.recordBytes });
-    if (reply.kind === "refused") return toPlaced(reply.why);
+    if (reply.kind === "refused") return reply.why === "approved" ? reply.why : toPlaced(reply.why);
     const { jobId, tenant, topic, traceId } = job;
     const { from, atUs, attempt } = reply;
     publishTransition(bus, { jobId, tenant, topic, traceId, from, to, atUs, attempt, errorCode: reason });
-    if (to === "PENDING") retryLater(jobId, throttleMs);
     return "placed";
   }
 
@@ -159,6 +193,7 @@ export function createAdmission(ports: SchedulerPorts, dispatcher: Dispatcher): 
       jobId: job.jobId,
       states: ["PENDING"] as const,
       digest,
+      actor: job.request.principalId,
       to: "DENIED" as const,
       errorCode: isDenied ? "safety_denied" : "safety_unknown",
       errorMessage: decision.reason || "policy gave no decision",
@@ -225,10 +260,10 @@ export function createAdmission(ports: SchedulerPorts, dispatcher: Dispatcher): 
     retries.clear();
   }
 
-  return { admitPacket, admitRecord, close };
+  return { admitPacket, admitRecord, decide: (record) => decide(record.request), close };
 }
 
-/** The job in a submit packet, without labels that only the platform may set; or why there is none. */
+/** The job in a submit packet, without labels and env that only the platform may set; or why there is none. */
 function readSubmission(bytes: Uint8Array): Submission | string {
   try {
     const packet = parsePacket(bytes);
@@ -237,9 +272,11 @@ function readSubmission(bytes: Uint8Array): Submission | string {
     if (!request.jobId.trim()) return "job_request.job_id is empty";
     if (request.jobId.length > 512) return "job_request.job_id is longer than 512 characters";
     const traceId = packet.traceId || request.jobId;
-    if (!Object.keys(request.labels).some(isReservedLabel)) return { request, encoded: packet.payload, traceId };
+    const isClean = !Object.keys(request.labels).some(isReservedLabel) && !(effectiveConfigEnv in request.env);
+    if (isClean) return { request, encoded: packet.payload, traceId };
     const cleaned = clone(JobRequestSchema, request);
     cleaned.labels = clientLabels(request.labels);
+    delete cleaned.env[effectiveConfigEnv];
     return { request: cleaned, encoded: toBinary(JobRequestSchema, cleaned), traceId };
   } catch (error) {
     return `not a packet: ${(error as Error).message}`;

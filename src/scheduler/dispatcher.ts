@@ -22,6 +22,8 @@ export interface PlaceOptions {
   digest?: string;
   /** Encoded decision, when one was just taken. */
   decision?: Uint8Array;
+  /** Round of the approval that the job goes on under; it is used up. */
+  approval?: number;
   /** The attempt before was given back unstarted. */
   isRefund?: boolean;
   /** Ask this worker and no other. */
@@ -79,7 +81,10 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
   /** Topics on whose subject nobody listened, and until when they are not tried. Spares a commit for each such job. */
   const deafTopics = new Map<string, { untilMs: number; forMs: number }>();
 
-  async function place(job: Placeable, options: PlaceOptions): Promise<Placed> {
+  async function place(given: Placeable, options: PlaceOptions): Promise<Placed> {
+    const known = ports.effectiveConfig(given.request, given.tenant);
+    const config = known instanceof Promise ? await known : known;
+    const job = given.effectiveConfig === config?.text ? given : { ...given, effectiveConfig: config?.text };
     const { labels } = job.request;
     const eligible = eligiblePools(ports.pools(), {
       topic: job.topic,
@@ -130,7 +135,7 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
     const timeout = ports.timeouts().topics.get(job.topic);
     const runtimeMs = Number(job.constraints?.budgets?.maxRuntimeMs ?? 0n);
     const attemptMs = timeout?.timeoutMs ?? ports.timeouts().runningTimeoutMs;
-    const retries = job.constraints?.budgets?.maxRetries || (timeout?.maxRetries ?? limits.maxRetries);
+    const retries = job.constraints?.budgets?.maxRetries ?? timeout?.maxRetries ?? limits.maxRetries;
     const ids = { "cordum.job.id": job.jobId, "cordum.tenant": job.tenant };
     const span = continueTrace(job.request.env.traceparent, `dispatch ${job.topic}`, ids);
     const askedAtMs = Date.now();
@@ -146,6 +151,7 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
         maxAttempts: retries + 1,
         slot,
         ...(options.decision && { decision: options.decision }),
+        ...(options.approval && { approval: options.approval }),
         ...(options.isRefund && { isRefund: true }),
       })
       .catch(async (error) => {
@@ -174,6 +180,7 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
     const payload = toDispatchedRequest(job.encodedRequest, job.request, {
       constraints: job.constraints,
       deadlineInMs,
+      effectiveConfig: job.effectiveConfig,
     });
     const packet = encodePacket({ traceId, senderId, kind: "jobRequest", payload, createdAtMs: atUs / 1000 });
     if (from === "SCHEDULED" && pools.length > 1) unqueueElsewhere(job, pools, pool);
@@ -322,6 +329,7 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
       maxWaitMs: limits.scheduleTimeoutMs,
       isBurnt: !options.isRefund,
       ...(options.decision && { decision: options.decision }),
+      ...(options.approval && { approval: options.approval }),
       ...(options.isRefund && { isRefund: true }),
     });
     if (reply.kind === "refused") return reply.why === "missing" || reply.why === "digest" ? reply.why : "changed";
@@ -394,6 +402,12 @@ const clockSkewMs = 5_000;
 const shortestDeafMs = 1_000;
 const longestDeafMs = 10_000;
 
-function expectation(job: Placeable, { states, attempt, digest }: PlaceOptions) {
-  return { jobId: job.jobId, states, ...(attempt !== undefined && { attempt }), ...(digest && { digest }) };
+function expectation(job: Placeable, { states, attempt, digest, decision }: PlaceOptions) {
+  return {
+    jobId: job.jobId,
+    states,
+    ...(attempt !== undefined && { attempt }),
+    ...(digest && { digest }),
+    ...(decision && { actor: job.request.principalId }),
+  };
 }

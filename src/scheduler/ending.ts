@@ -9,7 +9,10 @@ import { toParked } from "./to-parked.ts";
 const senderId = "cordum-scheduler";
 
 /** How a job ended, as far as those that listen must know. */
-export type End = Pick<FinishCommit, "jobId" | "to" | "resultPtr" | "errorCode" | "errorMessage" | "isDeadLetter">;
+export type End = Pick<
+  FinishCommit,
+  "jobId" | "to" | "resultPtr" | "errorCode" | "errorMessage" | "isDeadLetter" | "owesScan"
+>;
 
 /** What is owed after a job has ended: the event, the dead letter, the slot. Then the outbox may forget it. */
 export async function announceEnd(ports: SchedulerPorts, end: End, committed: Committed | Exhausted): Promise<void> {
@@ -24,7 +27,7 @@ export async function announceEnd(ports: SchedulerPorts, end: End, committed: Co
   if (slot) await ports.slots.giveBack(slot, jobId);
   if (from === "SCHEDULED") await unqueue(ports, jobId);
   if (end.isDeadLetter) await publishDeadLetter(ports.bus, { jobId, traceId, status: to, errorCode, errorMessage });
-  ports.store.published(jobId);
+  if (!end.owesScan) ports.store.published(jobId); // else its timer shows it to the sweeper until it has been looked at
 }
 
 /** Takes a job that waited when it ended out of the queues. */

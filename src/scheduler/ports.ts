@@ -1,9 +1,11 @@
 import type { JobRequest } from "@cordum/proto/cordum/agent/v1/job_pb.js";
 import type { DecisionRecord } from "@cordum/proto/cordum/v1/job_pb.js";
 import type { Logger } from "pino";
+import type { ApprovalReader } from "../approvals/index.ts";
 import type { Bus } from "../bus/index.ts";
+import type { JobConfig } from "../config/index.ts";
 import type { JobReader, JobStore } from "../jobs/index.ts";
-import type { PolicyChecker } from "../policy/index.ts";
+import type { OutputPolicy, PolicyChecker } from "../policy/index.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Handshakes } from "./handshake.ts";
 import type { SchedulerMetrics } from "./metrics.ts";
@@ -31,11 +33,14 @@ export interface SchedulerPorts {
   bus: Bus;
   store: JobStore;
   reader: JobReader;
+  approvals: ApprovalReader;
   queues: Queues;
   slots: Slots;
   fleet: Fleet;
   handshakes: Handshakes;
-  policy: PolicyChecker;
+  policy: PolicyChecker & OutputPolicy;
+  /** What holds for a job beside policy; undefined when there is nothing. Most often known at once. */
+  effectiveConfig: (request: JobRequest, tenant: string) => JobConfig | undefined | Promise<JobConfig | undefined>;
   pools: () => PoolConfig;
   timeouts: () => TimeoutConfig;
   limits: SchedulerLimits;
@@ -54,4 +59,6 @@ export interface Placeable {
   /** As stored. */
   encodedRequest: Uint8Array;
   constraints: DecisionRecord["constraints"];
+  /** What holds for the job, JSON for its environment. The dispatcher looks it up. */
+  effectiveConfig?: string | undefined;
 }

@@ -3,13 +3,16 @@ import { publishDeadLetter } from "../dlq/index.ts";
 import { isTerminal, type JobRecord, type JobStateName, publishTransition, shardKeys } from "../jobs/index.ts";
 import { createLease, type Lease, type RedisClient } from "../redis/index.ts";
 import type { Admission } from "./admission.ts";
+import type { ApprovalEnds } from "./approval-ends.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { Drain } from "./drain.ts";
 import { endJob, publishCancel } from "./ending.ts";
+import type { Outputs } from "./outputs.ts";
 import { placeRecord } from "./place-record.ts";
 import { eligiblePools } from "./pools.ts";
 import type { SchedulerPorts } from "./ports.ts";
-import { isTenantQueue } from "./queue.ts";
+import { isTenantQueue, tenantQueue } from "./queue.ts";
+import type { SlotCursor } from "./slots.ts";
 import { toParked } from "./to-parked.ts";
 
 export interface Reconciler {
@@ -20,17 +23,19 @@ export interface Reconciler {
 const limit = 200;
 /** Slots whose job has long gone were left by a process that died between two writes. */
 const slotCheckAfterMs = 30_000;
+/** Far longer than it takes from asking for a slot to holding it, or to waiting in the tenant's queue. */
+const forgetTenantAfterMs = 60_000;
 const withWorker: readonly JobStateName[] = ["DISPATCHED", "RUNNING"];
 
 /** Finds what is overdue and puts it right: lost workers, deadlines, lost messages. Bounded reads, never a scan. */
 export function startReconciler(
   redis: RedisClient,
   ports: SchedulerPorts,
-  parts: { admission: Admission; dispatcher: Dispatcher; drain: Drain },
+  parts: { admission: Admission; dispatcher: Dispatcher; drain: Drain; approvalEnds: ApprovalEnds; outputs: Outputs },
   intervalMs: number,
 ): Reconciler {
   const { store, reader, queues, slots, log } = ports;
-  const { admission, dispatcher, drain } = parts;
+  const { admission, dispatcher, drain, approvalEnds, outputs } = parts;
   const shards = Array.from({ length: store.shards }, (_, shard) => ({
     shard,
     lease: createLease(redis, shardKeys(shard).sweeper),
@@ -38,6 +43,7 @@ export function startReconciler(
   }));
   const leaseMs = Math.max(intervalMs * 5, 5_000);
   const closing = new AbortController();
+  let slotCursor: SlotCursor | undefined;
 
   async function sweepShard(state: { shard: number; lease: Lease; scheduledFromUs: string }): Promise<void> {
     if (!(await state.lease.hold(leaseMs))) return;
@@ -65,6 +71,7 @@ export function startReconciler(
     if (isTerminal(state)) return publishAgain(record);
     const isPastDeadline = deadlineMs !== undefined && deadlineMs <= nowMs;
     if (state === "PENDING" && !isPastDeadline) return admission.admitRecord(record);
+    if (state === "APPROVAL_REQUIRED" && !isPastDeadline) return approvalEnds.expire(record, nowMs);
     if (!withWorker.includes(state)) return timeOut(record, isPastDeadline);
     if (endsMs !== undefined && endsMs <= nowMs) return timeOut(record, true);
     // Else a heartbeat came between the sweep and this read.
@@ -110,7 +117,8 @@ export function startReconciler(
       await publishDeadLetter(ports.bus, { jobId, traceId, status: state, errorCode, errorMessage });
     }
     if (record.slot) await slots.giveBack(record.slot, jobId);
-    store.published(jobId);
+    if (record.owesScan) outputs.afterEnd(jobId);
+    else store.published(jobId);
   }
 
   async function putBack(record: JobRecord): Promise<void> {
@@ -133,11 +141,19 @@ export function startReconciler(
     return eligible.kind === "none" || eligible.pools.join() !== pools.join();
   }
 
+  /** One part of a walk over all slots: those whose job has gone are free, and tenants without any are forgotten. */
   async function freeSlots(): Promise<void> {
-    for (const { tenant, jobId } of await slots.held(slotCheckAfterMs)) {
-      const record = await reader.get(jobId);
-      if (record && withWorker.includes(record.state)) continue;
-      await slots.giveBack(tenant, jobId);
+    const { held, idle, next } = await slots.walk(slotCursor, slotCheckAfterMs);
+    slotCursor = next;
+    const records = new Map(
+      (await reader.getMany(held.map(({ jobId }) => jobId))).map((record) => [record.id, record]),
+    );
+    for (const { tenant, jobId } of held) {
+      const record = records.get(jobId);
+      if (!record || !withWorker.includes(record.state)) await slots.giveBack(tenant, jobId);
+    }
+    for (const tenant of idle) {
+      if (await queues.isEmpty(tenantQueue(tenant))) await slots.forget(tenant, forgetTenantAfterMs);
     }
   }
 

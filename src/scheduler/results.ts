@@ -6,6 +6,7 @@ import { type FinishCommit, publishTransition, type TerminalState } from "../job
 import { continueTrace } from "../telemetry/index.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { announceEnd } from "./ending.ts";
+import type { Outputs } from "./outputs.ts";
 import { placeRecord } from "./place-record.ts";
 import type { SchedulerPorts } from "./ports.ts";
 
@@ -35,7 +36,12 @@ export interface Results {
 /** Called when a job has left its worker. */
 export type OnFreed = (workerId: string) => void;
 
-export function createResults(ports: SchedulerPorts, dispatcher: Dispatcher, onFreed: OnFreed): Results {
+export function createResults(
+  ports: SchedulerPorts,
+  parts: { dispatcher: Dispatcher; outputs: Outputs },
+  onFreed: OnFreed,
+): Results {
+  const { dispatcher, outputs } = parts;
   const { bus, store, metrics, log } = ports;
 
   async function handle(bytes: Uint8Array, headers: MsgHdrs | undefined): Promise<Outcome> {
@@ -71,7 +77,7 @@ export function createResults(ports: SchedulerPorts, dispatcher: Dispatcher, onF
       return;
     }
     const isGood = to === "SUCCEEDED";
-    const commit: FinishCommit = {
+    const reported: FinishCommit = {
       jobId,
       to,
       worker: workerId,
@@ -85,6 +91,8 @@ export function createResults(ports: SchedulerPorts, dispatcher: Dispatcher, onF
       artifactPtrs: result.artifactPtrs.slice(0, maxArtifacts).map((ptr) => ptr.slice(0, maxPtrLength)),
       isDeadLetter: !isGood && to !== "CANCELLED",
     };
+    const limited = reported.artifactPtrs?.length ? await outputs.limitArtifacts(reported) : reported;
+    const commit = outputs.isNeeded() ? await outputs.beforeEnd(limited) : limited;
     const reply = await store.finish(commit);
     if (reply.kind === "refused") {
       metrics.resultsRefused.add(reply.why);
@@ -93,6 +101,7 @@ export function createResults(ports: SchedulerPorts, dispatcher: Dispatcher, onF
       return;
     }
     await announceEnd(ports, commit, reply);
+    if (commit.owesScan) outputs.afterEnd(jobId);
     onFreed(reply.worker || workerId);
   }
 

@@ -1,20 +1,27 @@
 import type { JsMsg } from "@nats-io/jetstream";
 import type { Logger } from "pino";
+import { createApprovalReader } from "../approvals/index.ts";
 import { type Bus, type Outcome, settle, startConsumer, streams } from "../bus/index.ts";
+import { type Config, configIdsOf } from "../config/index.ts";
 import type { DeadLetterStore } from "../dlq/index.ts";
 import type { JobReader, JobStore } from "../jobs/index.ts";
-import type { PolicyChecker } from "../policy/index.ts";
+import { createOutputReviewer } from "../output/index.ts";
+import type { OutputPolicy, PolicyChecker } from "../policy/index.ts";
 import type { RedisClient } from "../redis/index.ts";
 import type { WorkerRegistry } from "../workers/index.ts";
 import { createAdmission } from "./admission.ts";
+import { createApprovalEnds } from "./approval-ends.ts";
+import { startApprovalReviews } from "./approval-reviews.ts";
 import { startCancels } from "./cancels.ts";
 import { type ConfigFile, openConfigFile } from "./config-file.ts";
+import { openConfigOverlay } from "./config-overlay.ts";
 import { createDispatcher } from "./dispatcher.ts";
 import { createDrain } from "./drain.ts";
 import { createFleet } from "./fleet.ts";
 import { openHandshakes } from "./handshake.ts";
 import { startLeaseKeeper } from "./lease-keeper.ts";
 import { createSchedulerMetrics } from "./metrics.ts";
+import { createOutputs } from "./outputs.ts";
 import { parsePools, parseTimeouts, type TimeoutConfig } from "./parse-config.ts";
 import type { PoolConfig } from "./pools.ts";
 import type { SchedulerLimits, SchedulerPorts } from "./ports.ts";
@@ -32,11 +39,14 @@ export interface SchedulerOptions {
   reader: JobReader;
   deadLetters: DeadLetterStore;
   registry: WorkerRegistry;
-  policy: PolicyChecker;
+  policy: PolicyChecker & OutputPolicy;
+  config: Config;
   poolConfigPath: string;
   timeoutConfigPath: string;
   configReloadIntervalMs: number;
   limits: SchedulerLimits;
+  /** How long quarantined outputs and redacted copies are kept. Default: a week, and a day. */
+  outputs?: { quarantineTtlMs: number; payloadTtlMs: number };
   sweepIntervalMs: number;
   log: Logger;
 }
@@ -51,6 +61,7 @@ export interface Scheduler {
 
 /** Submits taken from the stream before the first of them is settled. */
 const maxInFlight = 1_024;
+const defaultOutputs = { quarantineTtlMs: 7 * 86_400_000, payloadTtlMs: 86_400_000 };
 /** A message that fails for no outside reason this often is poison. */
 const maxAttempts = 100;
 
@@ -58,17 +69,24 @@ export async function startScheduler(options: SchedulerOptions): Promise<Schedul
   const { redis, bus, store, reader, registry, log } = options;
   const pools = await openPools(options);
   const timeouts = await openTimeouts(options);
+  const overlay = await openConfigOverlay(options.config, options.configReloadIntervalMs, log);
+  const currentPools = () => overlay.pools(pools.current());
   const ports: SchedulerPorts = {
     bus,
     store,
     reader,
+    approvals: createApprovalReader(redis, store.shards, reader),
     queues: createQueues(redis),
     slots: createSlots(redis),
     fleet: createFleet(),
     handshakes: openHandshakes(bus, options.limits),
     policy: options.policy,
-    pools: pools.current,
-    timeouts: timeouts.current,
+    effectiveConfig: (request, tenant) => {
+      const known = options.config.effective(configIdsOf(request, tenant));
+      return known instanceof Promise ? known.then(({ job }) => job) : known.job;
+    },
+    pools: currentPools,
+    timeouts: () => overlay.timeouts(timeouts.current()),
     limits: options.limits,
     metrics: createSchedulerMetrics(),
     log,
@@ -83,7 +101,8 @@ export async function startScheduler(options: SchedulerOptions): Promise<Schedul
   registry.onHeartbeat((worker) => drain.workerHasRoom(ports.fleet.heard(worker)));
   registry.onExpired((workerId) => ports.fleet.lost(workerId));
   ports.slots.onFreed(drain.tenantHasSlot);
-  const results = createResults(ports, dispatcher, (workerId) => {
+  const outputs = createOutputs(ports, createOutputReviewer({ redis, log, ...(options.outputs ?? defaultOutputs) }));
+  const results = createResults(ports, { dispatcher, outputs }, (workerId) => {
     const member = ports.fleet.get(workerId);
     if (member) drain.workerHasRoom(member);
   });
@@ -130,9 +149,12 @@ export async function startScheduler(options: SchedulerOptions): Promise<Schedul
     startProgress(ports),
     startCancels(ports),
   ];
-  const reconciler = startReconciler(redis, ports, { admission, dispatcher, drain }, options.sweepIntervalMs);
+  const approvalEnds = createApprovalEnds(ports);
+  const parts = { admission, dispatcher, drain, approvalEnds, outputs };
+  const reconciler = startReconciler(redis, ports, parts, options.sweepIntervalMs);
+  const reviews = startApprovalReviews(redis, ports, { admission, approvalEnds }, options.sweepIntervalMs);
   return {
-    pools: pools.current,
+    pools: currentPools,
     problem: () => submits.problem() ?? ends.problem(),
     close: async () => {
       dispatcher.closing();
@@ -141,11 +163,13 @@ export async function startScheduler(options: SchedulerOptions): Promise<Schedul
       await ends.stop();
       await Promise.allSettled(inFlight);
       admission.close();
-      await reconciler.close();
+      await Promise.all([reconciler.close(), reviews.close()]);
       await drain.close();
+      await outputs.close();
       await dispatcher.idle(); // each worker that was asked has answered, or its time to answer is over
       for (const loop of loops) loop.close();
       ports.handshakes.close();
+      overlay.close();
       pools.close();
       timeouts.close();
     },

@@ -90,6 +90,7 @@ function withDefaults(env: NodeJS.ProcessEnv, { apiKey, port }: { apiKey: string
     GATEWAY_METRICS_ADDR: "127.0.0.1:0",
     SAFETY_KERNEL_ADDR: "127.0.0.1:0",
     LOG_LEVEL: "warn",
+    CORDUM_ALLOW_SELF_APPROVAL: "1",
     CORDUM_LOG_FORMAT: "text",
     API_RATE_LIMIT_RPS: "100000",
     API_RATE_LIMIT_BURST: "100000",

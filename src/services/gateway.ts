@@ -1,15 +1,25 @@
 import { readFile } from "node:fs/promises";
 import { CordumApi } from "@cordum/proto/cordum/v1/api_pb.js";
+import { ApprovalService } from "@cordum/proto/cordum/v1/approval_pb.js";
+import { AuditService } from "@cordum/proto/cordum/v1/audit_pb.js";
+import { ConfigService } from "@cordum/proto/cordum/v1/config_pb.js";
 import { DlqService } from "@cordum/proto/cordum/v1/dlq_pb.js";
 import { JobService } from "@cordum/proto/cordum/v1/job_pb.js";
 import { MemoryService } from "@cordum/proto/cordum/v1/memory_pb.js";
+import { PolicyService } from "@cordum/proto/cordum/v1/policy_pb.js";
 import { StatusService } from "@cordum/proto/cordum/v1/status_pb.js";
 import { StreamService } from "@cordum/proto/cordum/v1/stream_pb.js";
 import { WorkerService } from "@cordum/proto/cordum/v1/worker_pb.js";
+import { createApprovalReader, createApprovalService, createApprovals } from "../approvals/index.ts";
+import { createAuditReader, createAuditService, createCallAuditor, createOpenCalls } from "../audit/index.ts";
 import { createAuthenticator } from "../auth/index.ts";
+import { createBundleStore, createPolicyService, createShadowStore } from "../bundles/index.ts";
+import { subjects } from "../bus/index.ts";
+import { createConfigService } from "../config/index.ts";
 import { createDlqService } from "../dlq/index.ts";
 import { createCordumApi, createJobService, createJobs } from "../jobs/index.ts";
 import { createMemoryService } from "../memory/index.ts";
+import type { PolicyKernel } from "../policy/index.ts";
 import { type Authenticator, createRpcServer, type HealthRegistry } from "../rpc/index.ts";
 import type { Settings } from "../settings.ts";
 import { createStatusService } from "../status/index.ts";
@@ -17,9 +27,22 @@ import { createStreamHub, createStreamService, createStreamSocketHandler } from 
 import { createWorkerService } from "../workers/index.ts";
 import { build } from "./build.ts";
 import type { Shared } from "./open-process.ts";
+import { readPolicyKey } from "./policy.ts";
 import type { RunningService } from "./service.ts";
 
-const services = [JobService, CordumApi, WorkerService, StreamService, StatusService, DlqService, MemoryService];
+const services = [
+  JobService,
+  ApprovalService,
+  CordumApi,
+  AuditService,
+  WorkerService,
+  StreamService,
+  StatusService,
+  DlqService,
+  MemoryService,
+  ConfigService,
+  PolicyService,
+];
 
 /**
  * Who may call, by the keys in the settings.
@@ -35,14 +58,19 @@ export async function startGateway(
   shared: Shared,
   authenticator: Authenticator,
   health: HealthRegistry,
+  kernel: PolicyKernel,
 ): Promise<RunningService> {
-  const { settings, log, redis, bus, store, reader, payloads, deadLetters, registry } = shared;
+  const { settings, log, redis, bus, store, reader, payloads, deadLetters, registry, config, chains } = shared;
   const { tenantId } = settings.auth;
   const jobs = createJobs({ store, reader, bus });
   const hub = createStreamHub({ bus, reader, log });
+  const approvals = createApprovalReader(redis, store.shards, reader);
+  const voting = { approvals, jobs: reader, allowsSelf: settings.auth.allowSelfApproval };
+  const decisions = createApprovals({ ...voting, bus, store });
   const server = createRpcServer({
     routes: (router) => {
       router.service(JobService, createJobService({ jobs, reader, payloads }));
+      router.service(ApprovalService, createApprovalService({ ...voting, decisions, hub }));
       router.service(CordumApi, createCordumApi({ jobs, reader, payloads }));
       router.service(WorkerService, createWorkerService({ registry }));
       router.service(StreamService, createStreamService({ hub }));
@@ -51,9 +79,13 @@ export async function startGateway(
         DlqService,
         createDlqService({ store: deadLetters, jobs, reader, payloads, defaultTenant: tenantId }),
       );
+      router.service(ConfigService, createConfigService({ config }));
+      router.service(AuditService, createAuditService({ chains, reader: createAuditReader(redis, chains) }));
+      router.service(PolicyService, openPolicyService(shared, kernel));
       router.service(MemoryService, createMemoryService({ redis, reader, defaultTenant: tenantId }));
     },
     services,
+    auditor: createCallAuditor({ chains, open: createOpenCalls(redis), log }),
     authenticator,
     log,
     health,
@@ -73,6 +105,21 @@ export async function startGateway(
       await hub.close();
     },
   };
+}
+
+function openPolicyService({ settings, redis, bus, reader, config }: Shared, kernel: PolicyKernel) {
+  return createPolicyService({
+    kernel,
+    store: createBundleStore(redis),
+    shadows: createShadowStore(redis),
+    reader,
+    effectiveConfigOf: (ids) => config.effectiveConfigOf(ids),
+    announce: () => bus.connection.publish(subjects.policyEvents),
+    publicKey: readPolicyKey(settings),
+    areSignaturesRequired: settings.policy.requireSignedBundles,
+    areBundlesUsed: !settings.policy.ignoreBundles,
+    defaultTenant: settings.auth.tenantId,
+  });
 }
 
 async function readTls({ gateway }: Settings) {

@@ -2,7 +2,9 @@ import { createPrivateKey } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "pino";
+import { type Chains, createChains } from "../audit/index.ts";
 import { type Bus, createPacketSigner, openBus, type PacketSigner, parseSenderKey } from "../bus/index.ts";
+import { type Config, openConfig } from "../config/index.ts";
 import { createDeadLetterStore, type DeadLetterStore } from "../dlq/index.ts";
 import {
   createJobReader,
@@ -27,26 +29,24 @@ export interface Shared {
   reader: JobReader;
   payloads: Payloads;
   deadLetters: DeadLetterStore;
+  /** The audit log. */
+  chains: Chains;
   registry: WorkerRegistry;
+  config: Config;
   /** Closes the connections, NATS after its buffers are sent. */
   close(): Promise<void>;
 }
 
 /** Connects to Redis and NATS and checks that the state is laid out as the settings say. */
 export async function openShared(settings: Settings, name: string, log: Logger): Promise<Shared> {
-  const redis = await openRedis(await toRedisOptions(settings, name, log));
+  const redis = await openSettingsRedis(settings, name, log);
   try {
     await verifyShards(redis, settings.store.shards);
-    const bus = await openBus({
-      ...settings.nats,
-      tls: hasTls(settings.nats.tls) ? settings.nats.tls : undefined,
-      name,
-      signer: await openSigner(settings),
-      log,
-    });
+    const bus = await openSettingsBus(settings, name, log);
     const { shards, jobTtlMs: keepMs, dataTtlMs: payloadTtlMs } = settings.store;
     const replayAfterMs = settings.scheduler.pendingReplayAfterMs;
     const registry = openWorkerRegistry(bus, { ttlMs: settings.scheduler.workerTtlMs });
+    const config = openConfig({ redis, bus, defaultTenant: settings.auth.tenantId, log });
     const store = createJobStore(redis, { shards, keepMs, payloadTtlMs, replayAfterMs, log });
     return {
       settings,
@@ -57,9 +57,12 @@ export async function openShared(settings: Settings, name: string, log: Logger):
       reader: createJobReader(redis, shards),
       payloads: createPayloads(redis, payloadTtlMs),
       deadLetters: createDeadLetterStore(redis, { shards, keepMs }),
+      chains: createChains(redis),
       registry,
+      config,
       close: async () => {
         registry.close();
+        config.close();
         flushTransitions(bus);
         await bus.close();
         await store.flush().catch((error) => log.warn({ err: error }, "timers of ended jobs not removed"));
@@ -70,6 +73,16 @@ export async function openShared(settings: Settings, name: string, log: Logger):
     redis.disconnect();
     throw error;
   }
+}
+
+export async function openSettingsRedis(settings: Settings, name: string, log: Logger): Promise<RedisClient> {
+  return openRedis(await toRedisOptions(settings, name, log));
+}
+
+export async function openSettingsBus(settings: Settings, name: string, log: Logger): Promise<Bus> {
+  const { nats } = settings;
+  const tls = hasTls(nats.tls) ? nats.tls : undefined;
+  return openBus({ ...nats, tls, name, signer: await openSigner(settings), log });
 }
 
 async function toRedisOptions({ redis }: Settings, name: string, log: Logger): Promise<RedisConnectOptions> {

@@ -5,6 +5,7 @@ import type { Settings } from "../settings.ts";
 import { openTelemetry } from "../telemetry/index.ts";
 import { build } from "./build.ts";
 import { openAuthenticator, startGateway } from "./gateway.ts";
+import { openLazily, sharedConnections } from "./lazy-connections.ts";
 import { openShared, type Shared } from "./open-process.ts";
 import { openChecker, openKernel } from "./policy.ts";
 import { startSafetyKernel } from "./safety-kernel.ts";
@@ -61,23 +62,34 @@ export async function runServices({ settings, services, log }: RunOptions): Prom
     closers.push(() => telemetry.close());
 
     const authenticator = services.has("gateway") ? openAuthenticator(settings) : undefined;
+    let shared: Shared | undefined;
+    if (services.has("scheduler") || services.has("gateway")) {
+      const opened = await openShared(settings, name, log);
+      closers.push(() => opened.close());
+      watchDependencies(opened, health);
+      shared = opened;
+    }
     let kernel: Promise<PolicyKernel> | undefined;
     const localKernel = () => {
-      kernel ??= openKernel(settings, log).then((opened) => {
-        closers.push(() => opened.close());
-        return opened;
-      });
+      kernel ??= openLocalKernel();
       return kernel;
+    };
+    const openLocalKernel = async () => {
+      const connections = shared ? sharedConnections(shared) : openLazily(settings, name, log);
+      closers.push(() => connections.close());
+      const opened = await openKernel(settings, connections, log);
+      closers.push(() => opened.close());
+      health.add("policy", () => {
+        if (!opened.kernel.current().isReady) throw new Error("it is not known which policy bundles are live");
+      });
+      return opened.kernel;
     };
     if (services.has("safety-kernel")) {
       const service = await startSafetyKernel(settings, await localKernel(), health, log);
       closers.push(() => service.close(graceMs));
     }
     let port: number | undefined;
-    if (services.has("scheduler") || services.has("gateway")) {
-      const shared = await openShared(settings, name, log);
-      closers.push(() => shared.close());
-      watchDependencies(shared, health);
+    if (shared) {
       if (services.has("scheduler")) {
         const isKernelHere = services.has("safety-kernel") || settings.safetyKernel.url === undefined;
         const { checker, close: closeChecker } = await openChecker(
@@ -91,7 +103,7 @@ export async function runServices({ settings, services, log }: RunOptions): Prom
         health.add("scheduler", () => refuseProblem(scheduler));
       }
       if (authenticator) {
-        const gateway = await startGateway(shared, authenticator, health);
+        const gateway = await startGateway(shared, authenticator, health, await localKernel());
         closers.push(() => gateway.close(graceMs));
         port = gateway.port;
       }

@@ -1,8 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { SafetyKernel } from "@cordum/proto/cordum/agent/v1/safety_pb.js";
+import { KernelService } from "@cordum/proto/cordum/v1/kernel_pb.js";
 import type { Logger } from "pino";
 import { createAuthenticator } from "../auth/index.ts";
-import { createSafetyKernelService, type PolicyKernel } from "../policy/index.ts";
+import { createKernelService, createSafetyKernelService, type PolicyKernel } from "../policy/index.ts";
 import { createRpcServer, type HealthRegistry } from "../rpc/index.ts";
 import type { Settings } from "../settings.ts";
 import { build } from "./build.ts";
@@ -18,8 +19,11 @@ export async function startSafetyKernel(
   const { addr, tls } = settings.safetyKernel;
   const [cert, key] = await Promise.all([tls.certFile, tls.keyFile].map((file) => file && readFile(file)));
   const server = createRpcServer({
-    routes: (router) => void router.service(SafetyKernel, createSafetyKernelService(kernel)),
-    services: [SafetyKernel],
+    routes: (router) => {
+      router.service(SafetyKernel, createSafetyKernelService(kernel));
+      router.service(KernelService, createKernelService(kernel));
+    },
+    services: [SafetyKernel, KernelService],
     authenticator: createAuthenticator({ defaultTenant: settings.auth.tenantId, allowAnonymous: true }),
     permissions: { "cordum.agent.v1.SafetyKernel": "public" },
     rateLimit: false,

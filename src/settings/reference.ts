@@ -11,6 +11,7 @@ const titles: Record<keyof typeof table, string> = {
   policy: "Policy",
   safetyKernel: "Safety kernel",
   scheduler: "Scheduler",
+  audit: "Audit log",
   signatures: "Packet signatures",
 };
 

@@ -153,7 +153,7 @@ export const table = {
     apiKeys: optional(
       "CORDUM_API_KEYS",
       text,
-      'Keys: `key1,key2`, or `tenant:key[:role[:principal]]` separated by commas, or JSON such as `[{"key":"k","tenant":"t","role":"admin"}]`.',
+      'Keys: `key1,key2`, or `tenant:key[:role[+name...][:principal]]` separated by commas, or JSON such as `[{"key":"k","tenant":"t","role":"admin"}]`.',
       { secret: true },
     ),
     apiKey: optional("CORDUM_SUPER_SECRET_API_TOKEN", unquotedText, "One more key, with every right in `TENANT_ID`.", {
@@ -166,6 +166,12 @@ export const table = {
       false,
       "Start without any key and let everybody in. Without it, a gateway that has no key refuses to start.",
     ),
+    allowSelfApproval: variable(
+      "CORDUM_ALLOW_SELF_APPROVAL",
+      flag,
+      false,
+      "Whoever submits a job may approve it. For trying things out: `cordum dev` sets it.",
+    ),
     tenantId: variable("TENANT_ID", text, "default", "The tenant of requests and keys that name none."),
   },
   policy: {
@@ -175,7 +181,35 @@ export const table = {
       "SAFETY_POLICY_RELOAD_INTERVAL",
       duration({ min: 100, max: day }),
       30 * second,
-      "How often the source is read again.",
+      "How often file, address and bundles are read again. Changed files and publications are noticed at once.",
+    ),
+    ignoreBundles: variable(
+      "SAFETY_POLICY_CONFIG_DISABLE",
+      flag,
+      false,
+      "Leave published policy bundles out: only the file or address decides.",
+    ),
+    sha256: optional("SAFETY_POLICY_SHA256", text, "SHA-256, in hex, that the file or document must have."),
+    publicKey: optional(
+      "SAFETY_POLICY_PUBLIC_KEY",
+      text,
+      "Ed25519 key of whoever signs policy: PEM, or 32 bytes in base64 or hex. Set: the file or document must be signed.",
+    ),
+    signature: optional(
+      "SAFETY_POLICY_SIGNATURE",
+      text,
+      "Its signature, 64 bytes in base64 or hex. Unset: what lies at `SAFETY_POLICY_SIGNATURE_PATH`.",
+    ),
+    signaturePath: optional(
+      "SAFETY_POLICY_SIGNATURE_PATH",
+      text,
+      "File with the signature, raw or as text. Unset: `<policy file>.sig`.",
+    ),
+    requireSignedBundles: variable(
+      "SAFETY_POLICY_SIGNED_BUNDLES",
+      flag,
+      false,
+      "Published bundles must be signed, too. Needs `SAFETY_POLICY_PUBLIC_KEY`.",
     ),
   },
   safetyKernel: {
@@ -261,6 +295,12 @@ export const table = {
       5 * second,
       "How often the list of workers is written to Redis.",
     ),
+    outputQuarantineTtlMs: variable(
+      "OUTPUT_QUARANTINE_TTL",
+      duration({ min: minute, max: 30 * day }),
+      7 * day,
+      "How long outputs that policy quarantined are kept for those who may review them.",
+    ),
     sweepIntervalMs: variable(
       "SWEEP_INTERVAL",
       duration({ min: 10, max: hour }),
@@ -272,6 +312,20 @@ export const table = {
       duration({ min: 100, max: day }),
       10 * second,
       "A submitted job that nobody admitted for this long is admitted by the sweeper.",
+    ),
+  },
+  audit: {
+    retentionMs: variable(
+      "AUDIT_RETENTION",
+      duration(keepFor),
+      90 * day,
+      "How long entries of the audit log are kept. The newest entry of a tenant is kept for ever.",
+    ),
+    maxEntries: variable(
+      "AUDIT_MAX_ENTRIES",
+      integer({ min: 1_000, max: 1_000_000_000 }),
+      1_000_000,
+      "Entries of the audit log that one tenant may have; the oldest make room. About 500 bytes of Redis each.",
     ),
   },
   signatures: {
@@ -298,5 +352,9 @@ export const table = {
 export const retired: Readonly<Record<string, string>> = {
   NATS_USE_JETSTREAM: "JetStream is always used",
   NATS_JS_ACK_WAIT: "a job that must wait is parked in Redis, so no message stays unacknowledged for long",
+  SAFETY_POLICY_CONFIG_SCOPE: "policy bundles have a store of their own",
+  SAFETY_POLICY_CONFIG_ID: "policy bundles have a store of their own",
+  SAFETY_POLICY_CONFIG_KEY: "policy bundles have a store of their own",
+  SAFETY_DECISION_CACHE_TTL: "making a decision takes less time than looking one up",
   GATEWAY_GRPC_ADDR: "gRPC is served on GATEWAY_HTTP_ADDR, with everything else",
 };

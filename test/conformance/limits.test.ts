@@ -19,12 +19,18 @@ const limit = (name: string, budgets: object) => ({
 beforeAll(async () => {
   servers = await startServers();
   platform = await startPlatform(servers, {
-    topics: { "job.one": ["limited"], "job.three": ["limited"], "job.brief": ["limited"] },
+    topics: {
+      ...{ "job.one": ["limited"], "job.three": ["limited"], "job.brief": ["limited"] },
+      ...{ "job.once": ["once"], "job.hasty": ["hasty"], "job.slim": ["slim"] },
+    },
     timeouts: { "job.brief": { timeout_seconds: 1 } },
     rules: [
       limit("one", { max_concurrent_jobs: 1 }),
       limit("three", { max_concurrent_jobs: 3 }),
       limit("brief", { max_concurrent_jobs: 1 }),
+      limit("once", { max_retries: 0 }),
+      limit("hasty", { max_runtime_ms: 300 }),
+      limit("slim", { max_artifact_bytes: 8 }),
     ],
   });
   others = [await platform.addScheduler(), await platform.addScheduler()];
@@ -36,7 +42,7 @@ afterAll(async () => {
 });
 
 /** A worker that holds what it takes until it is told to report. */
-async function holder(over: { maxParallelJobs?: number; labels?: Record<string, string> } = {}) {
+async function holder(over: { pool?: string; maxParallelJobs?: number; labels?: Record<string, string> } = {}) {
   const worker = await platform.worker({ pool: "limited", isLeased: true, run: () => undefined, ...over });
   return { worker, release: (index = 0) => release(worker, index) };
 }
@@ -51,20 +57,20 @@ describe("max_concurrent_jobs", () => {
     let most = 0;
     const run = async () => {
       most = Math.max(most, ++now);
-      await sleep(15);
+      await sleep(5);
       now--;
       return {};
     };
     const worker = await platform.worker({ pool: "limited", isLeased: true, maxParallelJobs: 50, run });
 
-    const submits = Array.from({ length: 40 }, () => platform.put({ topic: "job.three", tenantId: "t-many" }));
+    const submits = Array.from({ length: 200 }, () => platform.put({ topic: "job.three", tenantId: "t-many" }));
     const ids = await Promise.all(submits);
-    for (const id of ids) await platform.reaches(id, "SUCCEEDED", 15_000);
+    for (const id of ids) await platform.reaches(id, "SUCCEEDED", 30_000);
 
     expect(most).toBe(3);
-    expect(worker.executed).toHaveLength(40);
+    expect(worker.executed).toHaveLength(200);
     await worker.stop();
-  });
+  }, 60_000);
 
   it("counts each tenant by itself", async () => {
     const { worker } = await holder();
@@ -161,5 +167,64 @@ describe("max_concurrent_jobs", () => {
     await platform.reaches(second, ["DISPATCHED", "RUNNING"], 2_000);
     await until("the second job", () => other.executed.length === 2);
     await release(other, 1);
+  });
+});
+
+describe("max_retries", () => {
+  it("of 0 that policy says lets a job be tried once: a lost worker is its end", async () => {
+    const { worker } = await holder({ pool: "once" });
+    const jobId = await platform.submit({ topic: "job.once" });
+    const { request } = await until("the job", () => worker.executed[0]);
+    await platform.reaches(jobId, "RUNNING");
+    worker.freeze();
+
+    const record = await platform.reaches(jobId, "FAILED", 10_000);
+
+    expect(record).toMatchObject({ errorCode: "max_retries_exceeded", attempt: 1 });
+    expect(request.env.CORDUM_MAX_RETRIES).toBe("0");
+    await worker.stop();
+  });
+});
+
+describe("max_runtime_ms", () => {
+  it("is the deadline of each run: the worker is told it, and the platform keeps it", async () => {
+    const { worker } = await holder({ pool: "hasty" });
+    const jobId = await platform.submit({ topic: "job.hasty" });
+
+    const record = await platform.reaches(jobId, "TIMEOUT");
+
+    expect(record.errorCode).toBe("timeout");
+    expect(worker.executed[0]?.request.budget?.deadlineMs).toBe(300n);
+    await until("the cancel", () => worker.cancels.some((cancel) => cancel.jobId === jobId));
+    await worker.stop();
+  });
+});
+
+describe("max_artifact_bytes", () => {
+  it("fails a job that names a larger artifact, also one of a worker that does not heed it", async () => {
+    const { worker } = await holder({ pool: "slim" });
+    await platform.redis.mset("art:slim-1", "12345678", "art:slim-2", "123456789");
+    const jobId = await platform.submit({ topic: "job.slim" });
+    const job = await until("the job", () => worker.executed[0]);
+
+    await worker.report(job, { artifactPtrs: ["redis://art:slim-1", "redis://art:slim-2"] });
+
+    expect(job.request.env.CORDUM_MAX_ARTIFACT_BYTES).toBe("8");
+    expect(await platform.reaches(jobId, "FAILED")).toMatchObject({
+      errorCode: "artifact_too_large",
+      errorMessage: "artifact redis://art:slim-2 has 9 bytes: policy allows 8",
+      artifactPtrs: ["redis://art:slim-1"],
+    });
+    await worker.stop();
+  });
+
+  it("lets smaller ones pass", async () => {
+    const { worker } = await holder({ pool: "slim" });
+    const jobId = await platform.submit({ topic: "job.slim" });
+
+    await worker.report(await until("the job", () => worker.executed[0]), { artifactPtrs: ["redis://art:slim-1"] });
+
+    expect((await platform.reaches(jobId, "SUCCEEDED")).artifactPtrs).toEqual(["redis://art:slim-1"]);
+    await worker.stop();
   });
 });

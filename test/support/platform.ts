@@ -10,6 +10,7 @@ import { JobService } from "@cordum/proto/cordum/v1/job_pb.js";
 import { headers as createHeaders } from "@nats-io/transport-node";
 import { type Logger, pino } from "pino";
 import { type Bus, openBus, type PacketSigner } from "../../src/bus/index.ts";
+import { type Config, openConfig } from "../../src/config/index.ts";
 import { createDeadLetterStore, createDlqService, type DeadLetter, type DeadLetterStore } from "../../src/dlq/index.ts";
 import {
   createJobReader,
@@ -79,6 +80,8 @@ export interface Platform {
   readonly scheduler: Scheduler;
   readonly registry: WorkerRegistry;
   readonly kernel: PolicyKernel;
+  /** As the gateway has it. */
+  readonly config: Config;
   /** Set: policy cannot be asked, and fails with this. */
   outage: Error | undefined;
   /** How often policy was asked. */
@@ -134,6 +137,7 @@ export async function startPlatform(servers: TestServers, options: PlatformOptio
     const own = await openRedis({ url: servers.redisUrl });
     const bus = await openTestBus(servers, options, log);
     const registry = openWorkerRegistry(bus, { ttlMs: options.workerTtlMs ?? 30_000 });
+    const config = openConfig({ redis: own, bus, defaultTenant: "default", log });
     const scheduler = await startScheduler({
       redis: own,
       bus,
@@ -147,7 +151,13 @@ export async function startPlatform(servers: TestServers, options: PlatformOptio
           if (platform.outage) throw platform.outage;
           return kernel.check(input);
         },
+        outputRules: (input) => {
+          if (platform.outage) throw platform.outage;
+          return kernel.outputRules(input);
+        },
+        hasOutputRules: () => kernel.hasOutputRules?.() ?? true,
       },
+      config,
       poolConfigPath: files.pools,
       timeoutConfigPath: files.timeouts,
       configReloadIntervalMs: 60_000,
@@ -166,6 +176,7 @@ export async function startPlatform(servers: TestServers, options: PlatformOptio
     const disconnect = async () => {
       replicas.splice(replicas.indexOf(replica), 1);
       registry.close();
+      config.close();
       await bus.connection.close();
       own.disconnect();
     };
@@ -187,6 +198,7 @@ export async function startPlatform(servers: TestServers, options: PlatformOptio
   }
 
   const bus = await openTestBus(servers, options, log);
+  const config = openConfig({ redis, bus, defaultTenant: "default", log });
   const jobs = createJobs({ store, reader, bus });
   const platform = {
     redis,
@@ -197,6 +209,7 @@ export async function startPlatform(servers: TestServers, options: PlatformOptio
     deadLetters,
     jobs,
     kernel,
+    config,
     outage: undefined as Error | undefined,
     get checks() {
       return checks;
@@ -268,6 +281,7 @@ export async function startPlatform(servers: TestServers, options: PlatformOptio
     async close() {
       await Promise.all(workers.map((worker) => worker.stop()));
       await Promise.all([...replicas].map((replica) => replica.close()));
+      config.close();
       await bus.close();
       await kernel.close();
       redis.disconnect();

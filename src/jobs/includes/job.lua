@@ -41,19 +41,27 @@ local function due_in(ms, deadline)
   return due
 end
 
--- Records a decision; an earlier one that says something else goes to the history.
+-- Adds a decision to those that are not the current one.
+local function remember(key, id, decided, decision)
+  local history = prefix_of(key) .. "decisions:" .. id -- no job's record can have this name
+  redis.call("RPUSH", history, decided .. "|" .. decision)
+  redis.call("LTRIM", history, -50, -1)
+  redis.call("EXPIRE", history, 2592000) -- 30 days: as long as any record is kept
+end
+
+-- Records a decision; an earlier one that says something else goes to the history. True when it says something new.
 local function decide(key, id, decision, decided)
-  if decision == "" then return end
+  if decision == "" then return false end
+  local is_new = true
   if decided then
     local earlier = redis.call("HGET", key, "decision")
-    if earlier ~= decision then
-      local history = prefix_of(key) .. "decisions:" .. id -- no job's record can have this name
-      redis.call("RPUSH", history, decided .. "|" .. earlier)
-      redis.call("LTRIM", history, -50, -1)
-      redis.call("EXPIRE", history, 2592000) -- 30 days: as long as any record is kept
+    is_new = earlier ~= decision
+    if is_new then
+      remember(key, id, decided, earlier)
     end
   end
   redis.call("HSET", key, "decision", decision, "decided", now_us)
+  return is_new
 end
 
 -- Fields of the replies that describe a job as it was.

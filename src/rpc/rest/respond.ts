@@ -48,7 +48,9 @@ export async function sendUnary(binding: RestBinding, answer: UniversalServerRes
   for await (const chunk of answer.body ?? []) chunks.push(chunk);
   const bytes = Buffer.concat(chunks);
   if (answer.status !== 200) {
-    send(response, answer.status, jsonType, bytes); // a failed unary call is JSON in the error shape already
+    // Clients of the older API tell by 409 that something stood in the way; over Connect it is 400.
+    const isConflict = call.values.get(callKey).code === Code.FailedPrecondition;
+    send(response, isConflict ? 409 : answer.status, jsonType, bytes); // JSON in the error shape already
   } else if (method.output.typeName === EmptySchema.typeName) {
     response.statusCode = 204;
     response.end();

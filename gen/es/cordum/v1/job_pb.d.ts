@@ -541,6 +541,52 @@ export declare type CancelJobResponse = Message<"cordum.v1.CancelJobResponse"> &
 export declare const CancelJobResponseSchema: GenMessage<CancelJobResponse>;
 
 /**
+ * @generated from message cordum.v1.RemediateJobRequest
+ */
+export declare type RemediateJobRequest = Message<"cordum.v1.RemediateJobRequest"> & {
+  /**
+   * @generated from field: string job_id = 1;
+   */
+  jobId: string;
+
+  /**
+   * Which of the job's remediations. Default: the only one.
+   *
+   * @generated from field: string remediation_id = 2;
+   */
+  remediationId: string;
+};
+
+/**
+ * Describes the message cordum.v1.RemediateJobRequest.
+ * Use `create(RemediateJobRequestSchema)` to create a new message.
+ */
+export declare const RemediateJobRequestSchema: GenMessage<RemediateJobRequest>;
+
+/**
+ * @generated from message cordum.v1.RemediateJobResponse
+ */
+export declare type RemediateJobResponse = Message<"cordum.v1.RemediateJobResponse"> & {
+  /**
+   * The new job.
+   *
+   * @generated from field: string job_id = 1;
+   */
+  jobId: string;
+
+  /**
+   * @generated from field: string trace_id = 2;
+   */
+  traceId: string;
+};
+
+/**
+ * Describes the message cordum.v1.RemediateJobResponse.
+ * Use `create(RemediateJobResponseSchema)` to create a new message.
+ */
+export declare const RemediateJobResponseSchema: GenMessage<RemediateJobResponse>;
+
+/**
  * @generated from message cordum.v1.ListDecisionsRequest
  */
 export declare type ListDecisionsRequest = Message<"cordum.v1.ListDecisionsRequest"> & {
@@ -636,6 +682,27 @@ export declare type DecisionRecord = Message<"cordum.v1.DecisionRecord"> & {
    * @generated from field: int64 checked_at = 10;
    */
   checkedAt: bigint;
+
+  /**
+   * Empty for a decision on whether the job may run, `output` for one about what it produced.
+   *
+   * @generated from field: string stage = 11;
+   */
+  stage: string;
+
+  /**
+   * Of stage `output`: `allow`, `redact` or `quarantine`.
+   *
+   * @generated from field: string output_action = 12;
+   */
+  outputAction: string;
+
+  /**
+   * Of stage `output`: how much of what was found. Never the content.
+   *
+   * @generated from field: repeated cordum.v1.OutputFinding findings = 13;
+   */
+  findings: OutputFinding[];
 };
 
 /**
@@ -643,6 +710,31 @@ export declare type DecisionRecord = Message<"cordum.v1.DecisionRecord"> & {
  * Use `create(DecisionRecordSchema)` to create a new message.
  */
 export declare const DecisionRecordSchema: GenMessage<DecisionRecord>;
+
+/**
+ * @generated from message cordum.v1.OutputFinding
+ */
+export declare type OutputFinding = Message<"cordum.v1.OutputFinding"> & {
+  /**
+   * For example `email` or `aws_access_key`.
+   *
+   * @generated from field: string kind = 1;
+   */
+  kind: string;
+
+  /**
+   * At least 1.
+   *
+   * @generated from field: int32 count = 2;
+   */
+  count: number;
+};
+
+/**
+ * Describes the message cordum.v1.OutputFinding.
+ * Use `create(OutputFindingSchema)` to create a new message.
+ */
+export declare const OutputFindingSchema: GenMessage<OutputFinding>;
 
 /**
  * @generated from message cordum.v1.ListJobEventsRequest
@@ -1066,6 +1158,16 @@ export declare const JobService: GenService<{
     methodKind: "unary";
     input: typeof CancelJobRequestSchema;
     output: typeof CancelJobResponseSchema;
+  },
+  /**
+   * Submits the job again with a change under which policy said that it would be allowed. Policy decides anew.
+   *
+   * @generated from rpc cordum.v1.JobService.RemediateJob
+   */
+  remediateJob: {
+    methodKind: "unary";
+    input: typeof RemediateJobRequestSchema;
+    output: typeof RemediateJobResponseSchema;
   },
   /**
    * Every safety decision about the job, newest first.

@@ -183,9 +183,11 @@ export declare type BudgetConstraints = Message<"cordum.agent.v1.BudgetConstrain
   maxRuntimeMs: bigint;
 
   /**
-   * @generated from field: int32 max_retries = 2;
+   * Here zero is said only when policy says it: the job is not tried again. Unset means no limit.
+   *
+   * @generated from field: optional int32 max_retries = 2;
    */
-  maxRetries: number;
+  maxRetries?: number | undefined;
 
   /**
    * @generated from field: int64 max_artifact_bytes = 3;

@@ -1,0 +1,49 @@
+import { clone, toBinary } from "@bufbuild/protobuf";
+import { type DecisionRecord, DecisionRecordSchema, SafetyDecision } from "@cordum/proto/cordum/v1/job_pb.js";
+import type { ApprovalTerms, Decision } from "../policy/index.ts";
+import { type Approval, defaultTerms, encodeTerms } from "./model.ts";
+import { isSatisfied } from "./voting.ts";
+
+/** What becomes of a pending approval under the policy of today. */
+export type Replan =
+  | { kind: "keep" }
+  /** It is asked for by another rule, or on other terms; those who have agreed may be enough now. */
+  | { kind: "change"; terms: ApprovalTerms; isApproved: boolean }
+  /** Nobody has to be asked. */
+  | { kind: "release" }
+  | { kind: "deny" };
+
+/** The terms of a decision that requires approval. */
+export function termsOf({ approvals = defaultTerms }: Pick<Decision, "approvals">): ApprovalTerms {
+  return approvals;
+}
+
+/** Decides what a new decision on a job means for its pending approval. Another snapshot alone means nothing. */
+export function replan(approval: Approval, decision: Decision): Replan {
+  if (decision.decision === SafetyDecision.DENY) return { kind: "deny" };
+  if (decision.decision !== SafetyDecision.REQUIRE_APPROVAL) return { kind: "release" };
+  const terms = termsOf(decision);
+  const isSame = encodeTerms(terms) === encodeTerms(approval.terms) && saysTheSame(approval.decision, decision);
+  if (isSame) return { kind: "keep" };
+  return { kind: "change", terms, isApproved: isSatisfied(terms, approval.votes) };
+}
+
+/** Whether an approval that was given is enough for what policy asks now, for the job as it is. */
+export function covers(approval: Approval, decision: Decision, jobHash: string): boolean {
+  return (
+    approval.state === "APPROVED" &&
+    approval.usedAt === 0 &&
+    approval.jobHash === jobHash &&
+    isSatisfied(termsOf(decision), approval.votes)
+  );
+}
+
+function saysTheSame(
+  earlier: DecisionRecord | undefined,
+  { ruleId, reason, recordBytes, snapshot }: Decision,
+): boolean {
+  if (!earlier || earlier.ruleId !== ruleId || earlier.reason !== reason) return false;
+  const asOfNow = clone(DecisionRecordSchema, earlier);
+  asOfNow.policySnapshot = snapshot;
+  return Buffer.compare(toBinary(DecisionRecordSchema, asOfNow), recordBytes) === 0;
+}

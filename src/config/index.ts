@@ -1,0 +1,10 @@
+export type { ConfigIds, Effective } from "./cache.ts";
+export type { EffectiveConfig, JobConfig } from "./compose.ts";
+export { type Config, type ConfigOptions, openConfig } from "./config.ts";
+export type { ConfigDocument } from "./document.ts";
+export { configIdsOf, effectiveConfigEnv } from "./job-ids.ts";
+export type { Json, JsonMap } from "./json.ts";
+export type { ConfigAddress, Scope } from "./scopes.ts";
+export { createConfigService } from "./service.ts";
+export type { ChangeOptions, ConfigStore, NewContent } from "./store.ts";
+export { problemsOf } from "./validate.ts";

@@ -1,0 +1,22 @@
+-- Settles what is to be known of the output of a job that has ended: it has been looked at only now.
+-- Args: result pointer as it was, and as it is to be; artifacts (JSON, empty: as they are); error code and message (empty: as
+--       they are); decision about the output
+local function revise(key, id, seen_ptr, result_ptr, artifacts, code, message, output)
+  local v = redis.call("HMGET", key, unpack(about))
+  local state, attempt = v[1], tonumber(v[2] or 0)
+  if not state then return { 0, "missing", "", 0 } end
+  local w = redis.call("HMGET", key, "scan", "result_ptr")
+  if w[1] ~= "1" then return { 0, "state", state, attempt } end -- done before
+  if (w[2] or "") ~= seen_ptr then return { 0, "output", state, attempt } end
+  redis.call("HSET", key, "result_ptr", result_ptr)
+  redis.call("HDEL", key, "scan")
+  if artifacts ~= "" then redis.call("HSET", key, "artifacts", artifacts) end
+  if code ~= "" then redis.call("HSET", key, "error_code", code) end
+  if message ~= "" then redis.call("HSET", key, "error_message", message) end
+  if output ~= "" then
+    remember(key, id, now_us, output)
+    note(key, id, state, state, code, v[3], v[4], v[5] or id, "", output)
+  end
+  redis.call("ZREM", prefix_of(key) .. "timers", id)
+  return describe(v, id)
+end

@@ -1,0 +1,73 @@
+import { randomUUID } from "node:crypto";
+import type { CompiledPolicy } from "./compile.ts";
+import type { Decision } from "./decision.ts";
+import { decide, evaluatePolicy, refusedTopic } from "./evaluate.ts";
+import { type Facts, factsOf } from "./facts.ts";
+import { furtherRestrictions } from "./further-tags.ts";
+import type { PolicyInput } from "./input.ts";
+import type { PolicyRule, RateWindow } from "./model.ts";
+import { firstMatch } from "./rule-index.ts";
+
+export interface RateRequest {
+  /** What is counted under one limit. */
+  readonly key: string;
+  /** The job. Asked again, it gets the same answer and is not counted twice. */
+  readonly member: string;
+  readonly limit: number;
+  readonly windowMs: number;
+}
+
+/** Counts requests in sliding windows, for all processes together. */
+export interface RateCounter {
+  /** Lets the request pass and counts it, unless `limit` others passed within the window: then answers true. */
+  take(request: RateRequest): Promise<boolean>;
+  /** What `take` would answer. Counts nothing. */
+  peek(request: RateRequest): Promise<boolean>;
+}
+
+export interface RatedOptions {
+  /** Looks at the counts without changing them. */
+  isDryRun?: boolean | undefined;
+}
+
+/** Decides as `evaluatePolicy` does, and asks the counter about each rule with a rate whose other conditions hold. */
+export async function evaluatePolicyWithRates(
+  policy: CompiledPolicy,
+  input: PolicyInput,
+  counter: RateCounter,
+  { isDryRun = false }: RatedOptions = {},
+): Promise<Decision> {
+  if (!policy.hasRates) return evaluatePolicy(policy, input);
+  const refused = refusedTopic(input);
+  if (refused !== undefined) return refused;
+  const facts = factsOf(input, policy.defaultTenant);
+  const member = input.jobId || randomUUID();
+  /** Whether the rule matches, its rate included. */
+  const applies = async (number: number) => {
+    const rule = policy.rules[number];
+    if (rule?.rate === undefined) return true;
+    const request = toRateRequest(rule, rule.rate, facts, member);
+    return isDryRun ? counter.peek(request) : counter.take(request);
+  };
+  for (let from = 0; ; ) {
+    const number = firstMatch(policy.index, facts, { from, withRated: true });
+    if (await applies(number)) {
+      for (const stricter of furtherRestrictions(policy, facts, number, true)) {
+        if (await applies(stricter)) return decide(policy, facts, stricter);
+      }
+      return decide(policy, facts, number);
+    }
+    from = number + 1;
+  }
+}
+
+/** The rule's id keeps its counts over reloads; its limit and window may change meanwhile. */
+function toRateRequest(
+  rule: PolicyRule,
+  { limit, windowMs, per }: RateWindow,
+  facts: Facts,
+  member: string,
+): RateRequest {
+  const subject = { principal: `${facts.tenant}\0${facts.actorId}`, tenant: facts.tenant, topic: facts.topic }[per];
+  return { key: [rule.source.source, rule.id, per, subject].join("\0"), member, limit, windowMs };
+}
