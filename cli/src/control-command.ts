@@ -40,6 +40,7 @@ interface ListView<Item> {
 interface GlobalFlags {
   gateway?: string | undefined;
   "api-key"?: string | undefined;
+  as?: string | undefined;
   /** Milliseconds. */
   timeout?: number | undefined;
 }
@@ -73,6 +74,11 @@ export abstract class ControlCommand extends Command {
       helpGroup: "GLOBAL",
       helpValue: "<key>",
     }),
+    as: Flags.string({
+      summary: "Who acts, where the key does not say. Default: CORDUM_PRINCIPAL.",
+      helpGroup: "GLOBAL",
+      helpValue: "<principal>",
+    }),
     timeout: durationFlag({
       summary: "How long to wait, e.g. 30s or 5m. Default: 15s for an answer, without end for a job or a stream.",
       helpGroup: "GLOBAL",
@@ -96,7 +102,7 @@ export abstract class ControlCommand extends Command {
   /** The clients of the gateway that flags, environment or the local `cordum dev` name. */
   protected async connect(): Promise<Clients> {
     this.#gateway = await resolveGateway({
-      flags: { gateway: this.#flags.gateway, apiKey: this.#flags["api-key"] },
+      flags: { gateway: this.#flags.gateway, apiKey: this.#flags["api-key"], principal: this.#flags.as },
       env: process.env,
       findLocal: () => findLocalGateway(process.cwd()),
     });

@@ -96,7 +96,7 @@ export async function runCommand(
   cwd: string,
   env: NodeJS.ProcessEnv = {},
 ): Promise<CommandResult> {
-  const options = { cwd, env: { ...cleanEnv(), ...env }, timeout: 30_000, killSignal: "SIGKILL" as const };
+  const options = { cwd, env: { ...cleanEnv(), ...env }, timeout: 90_000, killSignal: "SIGKILL" as const };
   return new Promise((resolve) => {
     execFile(file, args, options, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : typeof error.code === "number" ? error.code : -1, stdout, stderr });

@@ -24,6 +24,7 @@ const runnable = [
   "docs/guides/submitting.md",
   "docs/guides/api.md",
   "docs/guides/operations.md",
+  "docs/guides/governance-tour.md",
 ];
 
 let folder: Awaited<ReturnType<typeof createFolder>>;
@@ -63,7 +64,7 @@ function blocksOf(text: string): { language: string; code: string }[] {
 }
 
 describe.each(runnable)("%s", (file) => {
-  it("shows code that works", { timeout: 60_000 }, async () => {
+  it("shows code that works", { timeout: 120_000 }, async () => {
     const blocks = blocksOf(await readFile(join(root, file), "utf8"));
     for (const { language, code } of blocks) {
       const name = language === "ts" ? /^\/\/ (\S+)/.exec(code)?.[1] : undefined;

@@ -59,7 +59,7 @@ describe("cordumctl beside a running cordum dev, without any configuration", () 
 
   it.each([
     ["3 for a job that policy denied", 3, ["job", "submit", "--topic", "job.hello.restricted", ...ada, "--wait"]],
-    ["1 for a job whose topic no pool serves", 1, ["job", "submit", "--topic", "job.nobody", ...ada, "--wait"]],
+    ["1 for a job whose topic no pool serves", 1, ["job", "submit", "--topic", "job.hello.nobody", ...ada, "--wait"]],
     ["2 for a topic that is none", 2, ["job", "submit", "--topic", "hello", ...ada]],
     ["2 for an unknown command", 2, ["jobs"]],
     ["4 for a job that does not exist", 4, ["job", "get", "no-such-job"]],

@@ -41,6 +41,13 @@ async function rest(method: string, path: string, body?: unknown): Promise<{ sta
   return { status: response.status, body: await response.json() };
 }
 
+/** Leaves the body unread: some of them have no end. */
+async function statusOf(path: string): Promise<number> {
+  const response = await fetch(dev.gateway + path, { headers: { "x-api-key": dev.api_key } });
+  await response.body?.cancel();
+  return response.status;
+}
+
 async function submit(name: string): Promise<string> {
   const { body } = await rest("POST", "/api/v1/jobs", { topic: "job.hello", context: { name } });
   return (body as { job_id: string }).job_id;
@@ -198,6 +205,6 @@ describe("/openapi.json", () => {
 
     expect(plain.length).toBeGreaterThan(3);
     // 400: a parameter is missing.
-    for (const { path } of plain) expect([200, 400], path).toContain((await rest("GET", path)).status);
+    for (const { path } of plain) expect([200, 400], path).toContain(await statusOf(path));
   });
 });

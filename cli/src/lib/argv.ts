@@ -40,7 +40,7 @@ function writeFlag(token: string, { name, type, value }: UsedFlag): string[] {
   return falseWords.has(value.toLowerCase()) ? [] : [token];
 }
 
-const globalOptions = /^--?(gateway|api-key|timeout)(=.*)?$/s;
+const globalOptions = /^--?(gateway|api-key|as|timeout)(=.*)?$/s;
 
 /** Moves global flags that stand before the command's words behind them: `--json job list` is `job list --json`. */
 export function moveGlobalFlags(argv: readonly string[]): string[] {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { formatDuration, parseDurationMs, parseMomentMicros } from "./duration.ts";
+import { formatDuration, formatPeriod, parseDurationMs, parseMomentMicros } from "./duration.ts";
 
 describe("parseDurationMs()", () => {
   it.each([
@@ -30,6 +30,14 @@ describe("parseMomentMicros()", () => {
 
   it("refuses what is no moment", () => {
     expect(() => parseMomentMicros("yesterday", 0)).toThrow("is not a moment");
+  });
+});
+
+describe("formatPeriod()", () => {
+  it("picks the largest unit that leaves no rest", () => {
+    const periods = [20, 1_500, 90_000, 5_400_000, 3_600_000, 172_800_000];
+
+    expect(periods.map(formatPeriod)).toEqual(["20ms", "1500ms", "90s", "90m", "1h", "2d"]);
   });
 });
 

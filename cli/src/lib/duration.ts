@@ -21,6 +21,12 @@ export function formatDuration(ms: number): string {
   return ms < 1_000 ? `${ms}ms` : `${Number((ms / 1_000).toFixed(1))}s`;
 }
 
+/** `3600000` as `1h`, `5400000` as `90m`: in the largest unit that leaves no rest. */
+export function formatPeriod(ms: number): string {
+  const [unit, length] = Object.entries(unitMs).findLast(([, each]) => ms % each === 0) ?? ["ms", 1];
+  return `${ms / length}${unit}`;
+}
+
 /**
  * A moment: a date and time that `Date` reads, a number of seconds since the epoch, or a length of time ago (`15m`).
  * @returns microseconds since the epoch

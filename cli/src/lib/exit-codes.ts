@@ -1,7 +1,7 @@
 /** Every way in which the command line ends. docs/cli.md and the help of the root list the same numbers. */
 export const exitCodes = {
   ok: 0,
-  jobFailed: 1,
+  failed: 1,
   usage: 2,
   denied: 3,
   notFound: 4,

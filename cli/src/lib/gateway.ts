@@ -5,12 +5,14 @@ export interface Gateway {
   /** `http://host:port`, without a slash at its end. */
   url: string;
   apiKey: string | undefined;
+  /** Who acts, where the key does not say. */
+  principal?: string | undefined;
   /** For messages: `--gateway`, `CORDUM_GATEWAY`, the path of a file, or `the default`. */
   origin: string;
 }
 
 export interface GatewaySources {
-  flags: { gateway?: string | undefined; apiKey?: string | undefined };
+  flags: { gateway?: string | undefined; apiKey?: string | undefined; principal?: string | undefined };
   env: Readonly<Record<string, string | undefined>>;
   /** Reads what a local `cordum dev` has left; asked only when flags and environment leave something open. */
   findLocal: () => Promise<LocalGateway | undefined>;
@@ -31,14 +33,16 @@ const defaultUrl = "http://localhost:8081";
  */
 export async function resolveGateway({ flags, env, findLocal }: GatewaySources): Promise<Gateway> {
   const apiKey = text(flags.apiKey) ?? text(env.CORDUM_API_KEY);
+  const principal = text(flags.principal) ?? text(env.CORDUM_PRINCIPAL);
   const named = text(flags.gateway) ? "--gateway" : text(env.CORDUM_GATEWAY) ? "CORDUM_GATEWAY" : undefined;
   const address = text(flags.gateway) ?? text(env.CORDUM_GATEWAY);
   const local = address !== undefined && apiKey !== undefined ? undefined : await findLocal();
   const localUrl = local && parseUrl(local.url, local.path);
-  if (address === undefined && local === undefined) return { url: defaultUrl, apiKey, origin: "the default" };
+  if (address === undefined && local === undefined)
+    return { url: defaultUrl, apiKey, principal, origin: "the default" };
   const origin = named ?? local?.path ?? "";
   const url = parseUrl(address ?? local?.url ?? "", origin);
-  return { url, apiKey: apiKey ?? (url === localUrl ? text(local?.apiKey) : undefined), origin };
+  return { url, apiKey: apiKey ?? (url === localUrl ? text(local?.apiKey) : undefined), principal, origin };
 }
 
 function text(value: string | undefined): string | undefined {

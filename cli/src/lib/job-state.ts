@@ -6,7 +6,7 @@ import { colour } from "./text.ts";
 /** How each way of ending is told to a script. A job that is in no such state has not ended. */
 const outcomes: Partial<Record<JobState, ExitCode>> = {
   [JobState.SUCCEEDED]: exitCodes.ok,
-  [JobState.FAILED]: exitCodes.jobFailed,
+  [JobState.FAILED]: exitCodes.failed,
   [JobState.DENIED]: exitCodes.denied,
   [JobState.TIMEOUT]: exitCodes.timedOut,
   [JobState.CANCELLED]: exitCodes.cancelled,

@@ -1,7 +1,10 @@
 import { type JsonValue, toJson } from "@bufbuild/protobuf";
 import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
-import { PolicyConstraintsSchema, type PolicyRemediation } from "@cordum/proto/cordum/agent/v1/safety_pb.js";
+import type { PolicyRemediation } from "@cordum/proto/cordum/agent/v1/safety_pb.js";
+import type { Approval } from "@cordum/proto/cordum/v1/approval_pb.js";
 import { type DecisionRecord, type Job, type JobEvent, JobSchema } from "@cordum/proto/cordum/v1/job_pb.js";
+import { approvalText } from "./approval-view.ts";
+import { formatConstraints } from "./format-constraints.ts";
 import { colouredState, decisionName, stateName } from "./job-state.ts";
 import { toRestJson } from "./json.ts";
 import { type Column, colour, formatJson, formatMicros, formatPairs, oneLine } from "./text.ts";
@@ -29,9 +32,8 @@ export function outcomeLines(job: Job): string[] {
   ]);
 }
 
-/** Everything a job is known by. */
-export function jobLines(job: Job): string[] {
-  const constraints = job.safetyConstraints && toRestJson(PolicyConstraintsSchema, job.safetyConstraints);
+/** Everything a job is known by, with its approval when there is one. */
+export function jobLines(job: Job, approval?: Approval): string[] {
   return formatJobPairs(job, [
     ["job", job.id],
     ["topic", job.topic],
@@ -46,9 +48,9 @@ export function jobLines(job: Job): string[] {
     ["labels", formatLabels(job.labels)],
     ...decisionPairs(job),
     ["snapshot", job.safetySnapshot],
-    ["constraints", formatJson(constraints)],
+    ["constraints", formatConstraints(job.safetyConstraints)],
     ["remedies", formatRemediations(job.safetyRemediations)],
-    ["approval", job.approvalRequired ? job.approvalRef || "required" : ""],
+    ["approval", approval ? approvalText(approval) : job.approvalRequired ? job.approvalRef || "required" : ""],
     ["waits for", job.waitingReason],
     ["pool", job.pool],
     ["worker", job.workerId],
@@ -88,8 +90,26 @@ export function formatLabels(labels: Record<string, string>): string {
     .join(" ");
 }
 
+/** A line for each: its id, what it is, and what it changes. */
 export function formatRemediations(remediations: readonly PolicyRemediation[]): string {
-  return remediations.map(({ id, title, summary }) => [id, title, summary].filter(Boolean).join(": ")).join("\n");
+  return remediations
+    .map((remedy) => {
+      const change = formatChange(remedy);
+      return `${[remedy.id, remedy.title, remedy.summary].filter(Boolean).join(": ")}${change && ` (${change})`}`;
+    })
+    .join("\n");
+}
+
+function formatChange(remedy: PolicyRemediation): string {
+  const { addLabels, removeLabels, replacementCapability, replacementTopic } = remedy;
+  return [
+    replacementTopic && `topic ${replacementTopic}`,
+    replacementCapability && `capability ${replacementCapability}`,
+    formatLabels(addLabels) && `adds ${formatLabels(addLabels)}`,
+    removeLabels.length > 0 && `removes ${removeLabels.join(" ")}`,
+  ]
+    .filter(Boolean)
+    .join(", ");
 }
 
 export const jobColumns: Column<Job>[] = [
@@ -117,7 +137,7 @@ export const decisionColumns: Column<DecisionRecord>[] = [
   { title: "REASON", value: (record) => record.reason },
   {
     title: "CONSTRAINTS",
-    value: ({ constraints }) => formatJson(constraints && toRestJson(PolicyConstraintsSchema, constraints)),
+    value: ({ constraints }) => formatConstraints(constraints),
   },
   { title: "REMEDIES", value: (record) => record.remediations.map(({ id }) => id).join(", ") },
   { title: "SNAPSHOT", value: (record) => record.policySnapshot },

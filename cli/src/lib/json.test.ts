@@ -1,6 +1,8 @@
 import { create, fromJson } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
+import { DecisionType } from "@cordum/proto/cordum/agent/v1/safety_pb.js";
 import { JobSchema, JobState, ListJobsResponseSchema } from "@cordum/proto/cordum/v1/job_pb.js";
+import { PolicyVerdictSchema } from "@cordum/proto/cordum/v1/policy_pb.js";
 import { describe, expect, it } from "vitest";
 import { toRestJson } from "./json.ts";
 
@@ -15,6 +17,12 @@ describe("toRestJson()", () => {
       items: [{ id: "a", last_state: "APPROVAL_REQUIRED" }],
       next_cursor: "c",
     });
+  });
+
+  it("keeps the prefix of the enums of the bus", () => {
+    const verdict = create(PolicyVerdictSchema, { decision: DecisionType.DENY });
+
+    expect(toRestJson(PolicyVerdictSchema, verdict)).toEqual({ decision: "DECISION_TYPE_DENY" });
   });
 
   it("writes 64-bit integers as numbers while they are exact", () => {

@@ -1,8 +1,15 @@
-import { type DescField, type DescMessage, type JsonValue, type MessageShape, toJson } from "@bufbuild/protobuf";
+import {
+  type DescEnum,
+  type DescField,
+  type DescMessage,
+  type JsonValue,
+  type MessageShape,
+  toJson,
+} from "@bufbuild/protobuf";
 
 /**
- * A message as the REST API writes it: proto field names, enum values without their prefix (`SUCCEEDED`), 64-bit integers
- * as numbers while they are exact. Unset fields are left out. A bus packet keeps the standard JSON form of Protobuf, as
+ * A message as the REST API writes it: proto field names, enum values of `cordum.v1` without their prefix (`SUCCEEDED`),
+ * 64-bit integers as numbers while they are exact. Unset fields are left out. A bus packet keeps the standard JSON form of Protobuf, as
  * on the WebSocket stream.
  */
 export function toRestJson<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>): JsonValue {
@@ -31,9 +38,14 @@ function restField(field: DescField, value: JsonValue): JsonValue {
 function restValue(field: DescField, value: JsonValue): JsonValue {
   if (field.message) return restMessage(field.message, value);
   if (typeof value !== "string") return value;
-  if (field.enum) return value.replace(new RegExp(`^${field.enum.sharedPrefix ?? ""}`, "i"), "");
+  if (field.enum) return restEnum(field.enum, value);
   if (field.scalar === undefined || field.scalar === null) return value;
   return isInteger64(field) && Number.isSafeInteger(Number(value)) ? Number(value) : value;
+}
+
+/** Enums of the bus (`cordum.agent.v1`) keep their prefix. */
+function restEnum({ sharedPrefix = "", typeName }: DescEnum, value: string): string {
+  return typeName.startsWith("cordum.v1.") ? value.replace(new RegExp(`^${sharedPrefix}`, "i"), "") : value;
 }
 
 /** Scalar types that the standard JSON form writes as strings: int64, uint64, fixed64, sfixed64, sint64. */

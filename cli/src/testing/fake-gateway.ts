@@ -3,9 +3,13 @@ import type { AddressInfo } from "node:net";
 import type { DescService } from "@bufbuild/protobuf";
 import type { Interceptor, ServiceImpl } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { ApprovalService } from "@cordum/proto/cordum/v1/approval_pb.js";
+import { AuditService } from "@cordum/proto/cordum/v1/audit_pb.js";
+import { ConfigService } from "@cordum/proto/cordum/v1/config_pb.js";
 import { DlqService } from "@cordum/proto/cordum/v1/dlq_pb.js";
 import { JobService } from "@cordum/proto/cordum/v1/job_pb.js";
 import { MemoryService } from "@cordum/proto/cordum/v1/memory_pb.js";
+import { PolicyService } from "@cordum/proto/cordum/v1/policy_pb.js";
 import { StatusService } from "@cordum/proto/cordum/v1/status_pb.js";
 import { StreamService } from "@cordum/proto/cordum/v1/stream_pb.js";
 import { WorkerService } from "@cordum/proto/cordum/v1/worker_pb.js";
@@ -15,6 +19,10 @@ type Fake<Service extends DescService> = Partial<ServiceImpl<Service>>;
 /** What the fake answers. A call it does not know is `unimplemented`. */
 export interface FakeServices {
   jobs?: Fake<typeof JobService>;
+  approvals?: Fake<typeof ApprovalService>;
+  policy?: Fake<typeof PolicyService>;
+  config?: Fake<typeof ConfigService>;
+  audit?: Fake<typeof AuditService>;
   workers?: Fake<typeof WorkerService>;
   dlq?: Fake<typeof DlqService>;
   memory?: Fake<typeof MemoryService>;
@@ -26,20 +34,28 @@ export interface FakeGateway extends AsyncDisposable {
   url: string;
   /** The `x-api-key` of each call, in order. */
   keys: (string | null)[];
+  /** The `x-principal-id` of each call, in order. */
+  principals: (string | null)[];
 }
 
 /** A gateway on a free loopback port that speaks gRPC and answers with hand-written services. */
 export async function startFakeGateway(services: FakeServices, port = 0): Promise<FakeGateway> {
   const keys: (string | null)[] = [];
-  const recordKey: Interceptor = (next) => (request) => {
+  const principals: (string | null)[] = [];
+  const recordCaller: Interceptor = (next) => (request) => {
     keys.push(request.header.get("x-api-key"));
+    principals.push(request.header.get("x-principal-id"));
     return next(request);
   };
   const handler = connectNodeAdapter({
-    interceptors: [recordKey],
+    interceptors: [recordCaller],
     routes: (router) =>
       router
         .service(JobService, services.jobs ?? {})
+        .service(ApprovalService, services.approvals ?? {})
+        .service(PolicyService, services.policy ?? {})
+        .service(ConfigService, services.config ?? {})
+        .service(AuditService, services.audit ?? {})
         .service(WorkerService, services.workers ?? {})
         .service(DlqService, services.dlq ?? {})
         .service(MemoryService, services.memory ?? {})
@@ -56,6 +72,7 @@ export async function startFakeGateway(services: FakeServices, port = 0): Promis
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     keys,
+    principals,
     async [Symbol.asyncDispose]() {
       for (const session of sessions) session.destroy();
       await new Promise((resolve) => server.close(resolve));

@@ -32,7 +32,7 @@ export async function runCli(
     vi.spyOn(console, "error").mockImplementation((text = "") => void catchText(run, "stderr", `${text}\n`)),
   ];
   const before = { cwd: process.cwd(), env: { ...process.env } };
-  for (const name of ["CORDUM_GATEWAY", "CORDUM_API_KEY"]) delete process.env[name];
+  for (const name of ["CORDUM_GATEWAY", "CORDUM_API_KEY", "CORDUM_PRINCIPAL"]) delete process.env[name];
   Object.assign(process.env, { NO_COLOR: "1", ...env });
   process.chdir(cwd);
   try {

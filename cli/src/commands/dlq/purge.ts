@@ -1,9 +1,9 @@
-import { createInterface } from "node:readline/promises";
 import type { JsonValue } from "@bufbuild/protobuf";
 import { PurgeDlqResponseSchema } from "@cordum/proto/cordum/v1/dlq_pb.js";
 import { Flags } from "@oclif/core";
 import { ControlCommand, durationFlag } from "../../control-command.ts";
 import { usageError } from "../../lib/cli-error.ts";
+import { confirm } from "../../lib/confirm.ts";
 import { toRestJson } from "../../lib/json.ts";
 
 const filterFlags = ["topic", "reason-code", "tenant", "older-than"];
@@ -26,7 +26,7 @@ export default class DlqPurge extends ControlCommand {
     const selected = [...filterFlags, "all"].some((name) => name in flags);
     if (!selected)
       throw usageError(`a filter is needed: ${filterFlags.map((name) => `--${name}`).join(", ")}, or --all`);
-    if (!flags.yes && !(await this.#confirmed())) throw usageError("nothing was removed: this needs --yes");
+    if (!flags.yes) await confirm("Remove these entries for good?", "nothing was removed");
     const { dlq } = await this.connect();
     const request = {
       topic: flags.topic ?? "",
@@ -38,14 +38,5 @@ export default class DlqPurge extends ControlCommand {
     const answer = await dlq.purgeDlq(request, this.callOptions);
     this.print(String(answer.purged));
     return toRestJson(PurgeDlqResponseSchema, answer);
-  }
-
-  /** Asks on the terminal; where there is none, nobody agrees. */
-  async #confirmed(): Promise<boolean> {
-    if (!process.stdin.isTTY) return false;
-    const terminal = createInterface({ input: process.stdin, output: process.stderr });
-    const answer = await terminal.question("Remove these entries for good? [y/N] ");
-    terminal.close();
-    return /^y(es)?$/i.test(answer.trim());
   }
 }

@@ -1,7 +1,14 @@
 import { create, fromJson, type MessageInitShape } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { JobSchema, JobState, type ListJobsRequest, SafetyDecision } from "@cordum/proto/cordum/v1/job_pb.js";
+import { ApprovalState } from "@cordum/proto/cordum/v1/approval_pb.js";
+import {
+  JobSchema,
+  JobState,
+  type ListJobsRequest,
+  type RemediateJobRequest,
+  SafetyDecision,
+} from "@cordum/proto/cordum/v1/job_pb.js";
 import { describe, expect, it } from "vitest";
 import { type FakeServices, startFakeGateway } from "../../testing/fake-gateway.ts";
 import { type CliRun, runCli } from "../../testing/run-cli.ts";
@@ -72,6 +79,90 @@ describe("job get", () => {
 
   it("ends with 4 for a job that is not there", async () => {
     expect(await run(["get", "j9"], missing)).toEqual({ code: 4, stdout: "", stderr: "error: no job j9\n" });
+  });
+});
+
+describe("job get, of a job that policy did not simply allow", () => {
+  const waits = { id: "j1", state: JobState.APPROVAL_REQUIRED, approvalRequired: true, approvalRef: "j1" };
+  const denied = {
+    id: "j1",
+    state: JobState.DENIED,
+    safetyRemediations: [
+      { id: "use-hello", title: "Be open", replacementTopic: "job.hello", addLabels: { a: "b" }, removeLabels: ["c"] },
+    ],
+  };
+
+  async function get(approvals: FakeServices["approvals"]): Promise<CliRun> {
+    await using gateway = await startFakeGateway({ jobs: holds(waits) ?? {}, approvals: approvals ?? {} });
+    return await runCli(["job", "get", "j1", "--gateway", gateway.url]);
+  }
+
+  it("shows who has agreed, and who must", async () => {
+    const approval = {
+      state: ApprovalState.PENDING,
+      requirement: { count: 2, roles: ["secops"] },
+      votes: [{ principal: "ada", approved: true, reason: "fine" }],
+    };
+
+    const { stdout } = await get({ getApproval: () => ({ approval }) });
+
+    expect(stdout).toContain(
+      "approval  PENDING: agreed 1/2, needs 2 people of the role secops\n          approved by ada: fine\n",
+    );
+  });
+
+  it("shows who had agreed to a job that has ended", async () => {
+    const ended = { id: "j1", state: JobState.SUCCEEDED, approvalRef: "j1" };
+    const approval = { state: ApprovalState.APPROVED, votes: [{ principal: "ada", approved: true }] };
+    await using gateway = await startFakeGateway({
+      jobs: holds(ended) ?? {},
+      approvals: { getApproval: () => ({ approval }) },
+    });
+
+    const { stdout } = await runCli(["job", "get", "j1", "--gateway", gateway.url]);
+
+    expect(stdout).toContain("approval  APPROVED: agreed 1/1\n          approved by ada\n");
+  });
+
+  it("shows that an approval is needed to somebody who may not see it", async () => {
+    const getApproval = () => {
+      throw new ConnectError("approvals.read is needed", Code.PermissionDenied);
+    };
+
+    expect(await get({ getApproval })).toMatchObject({ code: 0, stdout: expect.stringContaining("approval  j1\n") });
+  });
+
+  it("shows what each remedy changes", async () => {
+    const { stdout } = await run(["get", "j1"], holds(denied));
+
+    expect(stdout).toContain("remedies  use-hello: Be open (topic job.hello, adds a=b, removes c)\n");
+  });
+});
+
+describe("job remediate", () => {
+  it("prints the id of the new job", async () => {
+    const requests: RemediateJobRequest[] = [];
+    const remediateJob = (request: RemediateJobRequest) => {
+      requests.push(request);
+      return { jobId: "j2", traceId: "t2" };
+    };
+
+    const { code, stdout } = await run(["remediate", "j1", "--remediation", "use-hello"], { remediateJob });
+
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "j2\n" });
+    expect(requests).toMatchObject([{ jobId: "j1", remediationId: "use-hello" }]);
+  });
+
+  it("waits for the new job with --wait, and ends with its code", async () => {
+    const { code, stdout } = await run(["remediate", "j1", "--wait"], {
+      remediateJob: () => ({ jobId: "j2" }),
+      async *watchJob({ jobId }) {
+        yield { job: { id: jobId, state: JobState.DENIED } };
+      },
+      getJob: ({ jobId }) => ({ job: { id: jobId, state: JobState.DENIED } }),
+    });
+
+    expect({ code, stdout }).toEqual({ code: 3, stdout: "job    j2\nstate  DENIED\n" });
   });
 });
 
