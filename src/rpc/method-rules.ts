@@ -41,11 +41,14 @@ function readRules(method: DescMethod, { permissions, maxRequestBytes }: MethodR
   const service = method.parent.typeName;
   const name = `${service}/${method.name}`;
   const ownLimit = hasOption(method, max_request_bytes) ? Number(getOption(method, max_request_bytes)) : 0;
+  const isAudited = hasOption(method, audited) && getOption(method, audited);
+  if (isAudited && method.methodKind !== "unary")
+    throw new Error(`${name} is a stream: only unary calls can be audited`);
   const declared = hasOption(method, permission) ? getOption(method, permission) : undefined;
   return {
     name,
     permission: declared || permissions[name] || permissions[service] || openServices[service],
-    audited: hasOption(method, audited) && getOption(method, audited),
+    audited: isAudited,
     maxRequestBytes: ownLimit > 0 ? ownLimit : maxRequestBytes,
   };
 }

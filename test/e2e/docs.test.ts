@@ -23,6 +23,7 @@ const runnable = [
   "docs/guides/first-worker.md",
   "docs/guides/submitting.md",
   "docs/guides/api.md",
+  "docs/guides/audit.md",
   "docs/guides/operations.md",
   "docs/guides/governance-tour.md",
 ];

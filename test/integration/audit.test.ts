@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
@@ -22,11 +22,13 @@ let servers: TestServers;
 let running: Running;
 let redis: Redis;
 let url: string;
+let folder: string;
 
 beforeAll(async () => {
   servers = await startServers();
   redis = new Redis(servers.redisUrl);
-  const policy = join(tmpdir(), `cordum-audit-${process.pid}.yaml`);
+  folder = await mkdtemp(join(tmpdir(), "cordum-audit-"));
+  const policy = join(folder, "safety.yaml");
   await writeFile(policy, JSON.stringify({ version: "1", default_decision: "allow", rules }));
   const role = (name: keyof typeof keys, rest: string) => `acme:${keys[name]}:${rest}`;
   const settings = loadSettings({
@@ -54,6 +56,7 @@ afterAll(async () => {
   await running.close();
   redis.disconnect();
   await servers.stop();
+  await rm(folder, { recursive: true, force: true });
 });
 
 async function call(key: keyof typeof keys, method: string, path: string, body?: object) {

@@ -77,6 +77,7 @@ function fakeJobService(): Partial<ServiceImpl<typeof JobService>> {
       nextCursor: "more",
     }),
     cancelJob: ({ jobId, reason }) => ({ id: jobId, state: JobState.CANCELLED, reason }),
+    remediateJob: ({ jobId }) => ({ jobId: `${jobId}-remedy`, traceId: "t" }),
     listDecisions: () => ({ decisions: [] }),
     listJobEvents: () => ({ events: [] }),
     waitJob: ({ jobId }) => ({ job: fakeJob(jobId) }),
