@@ -61,7 +61,7 @@ function rpcProblem(
  * Finds the unary Connect call that failed before any interceptor saw it, because its bytes are no message.
  * @returns undefined for every other answer, which is left unread
  */
-async function requestError(answer: UniversalServerResponse): Promise<ConnectError | undefined> {
+export async function requestError(answer: UniversalServerResponse): Promise<ConnectError | undefined> {
   if (answer.status !== 500 || !answer.body) return undefined;
   const chunks: Uint8Array[] = [];
   for await (const chunk of answer.body) chunks.push(chunk);

@@ -204,7 +204,8 @@ describe("/openapi.json", () => {
     const plain = operationsOf(await read()).filter(({ path, verb }) => verb === "get" && !path.includes("{"));
 
     expect(plain.length).toBeGreaterThan(3);
-    // 400: a parameter is missing.
-    for (const { path } of plain) expect([200, 400], path).toContain(await statusOf(path));
+    // 400: a parameter is missing. 404: nobody has written the document yet.
+    const accepted = (path: string) => (path === "/api/v1/config" ? [404] : [200, 400]);
+    for (const { path } of plain) expect(accepted(path), path).toContain(await statusOf(path));
   });
 });

@@ -110,6 +110,16 @@ describe("REST JSON", () => {
     expect(JSON.parse(fromHeader.body.job_id)).toEqual(["job.a", "", "header"]);
   });
 
+  it("is refused when its values nest deeper than the binary encoding allows", async () => {
+    let context: object = {};
+    for (let depth = 0; depth < 60; depth++) context = { a: context };
+
+    const { status, body } = await post("/api/v1/jobs", JSON.stringify({ topic: "job.x", context }));
+
+    expect([status, body.code]).toEqual([400, "invalid_argument"]);
+    expect(body.message).toContain("maximum recursion depth");
+  });
+
   it("accepts an empty body", async () => {
     const { body } = await call("/api/v1/jobs/j/cancel", { method: "POST" });
 

@@ -84,7 +84,7 @@ describe("the published packages", () => {
 
       const { code, stdout } = await runCommand(join(folder, "node_modules/.bin/cordumctl"), submit, folder);
 
-      expect(stdout).toContain("no pool serves topic job.nobody");
+      expect(stdout).toContain("no rule matches, and the policy denies by default");
       expect(code).toBe(1);
     } finally {
       await dev.stop();

@@ -8,6 +8,7 @@ import type { Gate } from "../gate.ts";
 import { headersOf, readBody, sendError } from "../http.ts";
 import type { MethodRules } from "../method-rules.ts";
 import type { Handlers } from "../router.ts";
+import { requestError } from "../serve-rpc.ts";
 import type { RestBinding } from "./binding.ts";
 import { toRequestMessage } from "./request.ts";
 import { copyHeaders, type RestCall, sendStream, sendUnary } from "./respond.ts";
@@ -66,6 +67,8 @@ async function serve(deps: RestDeps, binding: RestBinding, rawVariables: RawVari
   const handler = deps.handlers.inProcess.get(binding.method);
   if (!handler) throw new Error(`${binding.method.name} lost its handler`);
   const answer = await handler(inProcessRequest(binding.method, message, headers, values, gone.signal));
+  const error = await requestError(answer);
+  if (error) return fail(call, error);
   copyHeaders(answer, response);
   if (binding.method.methodKind === "unary") await sendUnary(binding, answer, call);
   else await sendStream(binding, answer, call, gone.signal);
