@@ -134,6 +134,7 @@ async function toConnectionOptions({ url, tls, name }: BusOptions): Promise<Node
     maxReconnectAttempts: -1,
     reconnectTimeWait: 250,
     reconnectJitter: 250,
+    ignoreAuthErrorAbort: true, // a server that refuses us now may know us again in a moment: nothing else restarts us
     timeout: 10_000,
     pingInterval: 10_000,
     maxPingOut: 3,

@@ -1,6 +1,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
 import { type AddressInfo, createServer, connect as openSocket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { StreamConfig } from "@nats-io/jetstream";
 import { nanos } from "@nats-io/transport-node";
 import { pino } from "pino";
@@ -106,6 +110,36 @@ describe("a server without JetStream", () => {
 
     plain.kill("SIGKILL");
     expect(failure).toContain("cannot be made (nats-server needs the flag -js)");
+  });
+});
+
+describe("a server that refuses our password for a while", () => {
+  it("is asked again until it knows us, however often it refused", { timeout: 20_000 }, async () => {
+    const port = await findFreePort();
+    const folder = await mkdtemp(join(tmpdir(), "cordum-test-"));
+    const start = async (password: string) => {
+      const place = ["--addr", "127.0.0.1", "--port", String(port), "-js", "-sd", folder];
+      const server = spawn("nats-server", [...place, "--user", "ada", "--pass", password], { stdio: "ignore" });
+      await probeUntilOpen(port);
+      return async () => {
+        server.kill("SIGKILL");
+        await once(server, "exit");
+      };
+    };
+    let stop = await start("right");
+    const own = await open({ url: `nats://ada:right@127.0.0.1:${port}` });
+    await stop();
+    stop = await start("wrong");
+    await sleep(2_500); // several refusals
+
+    await stop();
+    stop = await start("right");
+
+    await until("the bus to be back", () => own.isConnected());
+    expect(own.connection.isClosed()).toBe(false);
+    await own.close();
+    await stop();
+    await rm(folder, { recursive: true, force: true });
   });
 });
 

@@ -121,6 +121,10 @@ function watchDependencies({ redis, bus }: Shared, health: HealthRegistry): void
   health.add("nats", () => {
     if (!bus.isConnected()) throw new Error("not connected");
   });
+  const isOpen = () => {
+    if (bus.connection.isClosed()) throw new Error("closed for good; only a restart helps");
+  };
+  health.add("nats-connection", isOpen, { kind: "live" });
 }
 
 function refuseProblem(service: RunningService): void {
