@@ -45,6 +45,6 @@ export function requests(rules: number): PolicyInput[] {
       labels: { team: "red", region: "eu" },
       meta: { tenantId: "default", capability, riskTags: [riskTag], requires: ["gpu"] },
     });
-    return inputFromJob(request);
+    return inputFromJob(request, request.tenantId);
   });
 }

@@ -213,6 +213,27 @@ describe("retention", () => {
     expect((await readAll(reader, tenant))[0]?.sequence).toBe(301n);
   });
 
+  it("goes on behind a tenant whose chain cannot be read", async () => {
+    for (tenant of ["many-1", "many-2", "many-3"]) await fill(3);
+    const { chains, reader } = keeperOf({});
+    let bad: string | undefined;
+    const head = (of: string) => {
+      bad ??= of;
+      return of === bad ? Promise.reject(new Error("WRONGTYPE")) : chains.head(of);
+    };
+    const limits = { retentionMs: 1e12, maxEntries: 1, leaseMs: 1_000 };
+    const some = { append: chains.append, head };
+    const keeper = createKeeper({ redis, chains: some, reader, open: createOpenCalls(redis), log, ...limits });
+
+    await keeper.keep();
+    await keeper.release();
+
+    const kept = await Promise.all(
+      ["many-1", "many-2", "many-3"].filter((name) => name !== bad).map((name) => chains.head(name)),
+    );
+    expect(kept.every(({ first, sequence }) => first === sequence)).toBe(true);
+  });
+
   it("closes calls whose server died, once they are old, as unknown", async () => {
     const open = createOpenCalls(redis);
     const chains = createChains(redis);

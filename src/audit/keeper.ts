@@ -90,7 +90,10 @@ export function createKeeper(options: KeeperOptions): Keeper {
         const [next, tenants] = await redis.sscan(tenantsKey, cursor, "COUNT", 100);
         for (const tenant of tenants) {
           if (signal?.aborted) return;
-          await keepTenant(tenant, signal);
+          // One whose chain is damaged must not keep those behind it from being looked after.
+          await keepTenant(tenant, signal).catch((error) =>
+            log.error({ err: error, tenant }, "audit log of a tenant not looked after, will be tried again"),
+          );
           await lease.hold(options.leaseMs);
         }
         cursor = next;

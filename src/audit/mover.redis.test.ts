@@ -130,6 +130,38 @@ describe("a decision on a job", () => {
       ].sort(),
     );
   });
+
+  it("is noted when it changes a pending approval, and a vote is not", async () => {
+    const jobId = await newJob();
+    const approvals = { terms: "{}", expiresAfterMs: 0 };
+    const hold = { jobId, to: "APPROVAL_REQUIRED" as const, reason: "approval_required", decision: approval };
+    await store.hold({ ...hold, approval: approvals });
+    const seen = {
+      jobId,
+      round: 1,
+      to: "PENDING" as const,
+      reason: "",
+      votes: "[]",
+      terms: "{}",
+      expiresMs: undefined,
+    };
+    await store.review({ ...seen, revision: 1, actor: "ada", isVote: false, decision: allow });
+    await store.review({ ...seen, revision: 2, actor: "ada", isVote: false, decision: allow }); // says nothing new
+    await store.review({ ...seen, revision: 3, actor: "bob", isVote: true });
+    const { moveAll } = await openAuditor();
+
+    await moveAll();
+
+    const [, changed, ...others] = await logged();
+    expect(others).toEqual([]);
+    expect(changed).toMatchObject({ action: "job.decided", principal: "ada", resource: `job/${jobId}` });
+    expect(changed?.details).toMatchObject({
+      rule: "r1",
+      from: "APPROVAL_REQUIRED",
+      to: "APPROVAL_REQUIRED",
+      reason_code: "approval_changed",
+    });
+  });
 });
 
 describe("moving decisions into the log", () => {

@@ -72,9 +72,9 @@ export async function backtest(
 
 async function toInput(job: JobRecord, { checkedAt }: DecisionRecord, configOf: BacktestDeps["effectiveConfigOf"]) {
   const { request, tenant } = job;
-  const input = inputFromJob(request);
+  const input = inputFromJob(request, tenant);
   const effectiveConfig = input.effectiveConfig ?? (await configOf(configIdsOf(request, tenant)));
-  return { ...input, tenant, effectiveConfig, now: Number(checkedAt / 1000n) };
+  return { ...input, effectiveConfig, now: Number(checkedAt / 1000n) };
 }
 
 /** A job that runs because people agreed counts as one that needed them: that is what policy said. */

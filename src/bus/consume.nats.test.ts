@@ -1,10 +1,11 @@
-import type { JsMsg } from "@nats-io/jetstream";
+import { setTimeout as sleep } from "node:timers/promises";
+import { AckPolicy, type JsMsg } from "@nats-io/jetstream";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startServers, type TestServers } from "../../test/support/servers.ts";
 import { until } from "../../test/support/until.ts";
 import { type Bus, openBus } from "./connect.ts";
-import { type BusConsumer, type Outcome, settle, startConsumer } from "./consume.ts";
+import { type BusConsumer, leaveUnsettled, type Outcome, settle, startConsumer } from "./consume.ts";
 import { streams } from "./streams.ts";
 
 const { name: stream, subject } = streams.submit;
@@ -97,6 +98,37 @@ describe("a consumer", () => {
     const before = arrived.length;
     await until("more to arrive", () => arrived.length > before + 20).finally(() => clearInterval(timer));
     expect(consumer.problem()).toBeNull();
+    await stopAll();
+  });
+
+  it("keeps a message whose outcome takes longer than the server waits, and gives up what it cannot settle", {
+    timeout: 40_000,
+  }, async () => {
+    const held: JsMsg[] = [];
+    const onMessage = (message: JsMsg) => void held.push(message);
+    for (let n = 0; n < 2; n++) {
+      consumers.push(await startConsumer(bus, { stream, durable: "test", maxInFlight: 10, onMessage }));
+    }
+    await bus.jetstream.publish(subject, "slow");
+    const first = await until("the message", () => held[0]);
+
+    await sleep(13_000);
+    expect(held).toHaveLength(1);
+    leaveUnsettled(first);
+
+    const again = await until("it to come again", () => held[1], 15_000);
+    settle(again, { kind: "done" });
+    await until("the stream to be empty", async () => (await left()) === 0);
+    await stopAll();
+  });
+
+  it("changes a durable that was made with other limits", async () => {
+    await bus.manager.consumers.delete(stream, "test");
+    await bus.manager.consumers.add(stream, { durable_name: "test", ack_policy: AckPolicy.Explicit, max_deliver: 9 });
+
+    await consume();
+
+    expect((await bus.manager.consumers.info(stream, "test")).config.max_deliver).toBe(-1);
     await stopAll();
   });
 

@@ -1,9 +1,13 @@
-import { AckPolicy, type ConsumerMessages, DeliverPolicy, type JsMsg } from "@nats-io/jetstream";
+import { AckPolicy, type ConsumerMessages, DeliverPolicy, JetStreamApiError, type JsMsg } from "@nats-io/jetstream";
 import { nanos } from "@nats-io/transport-node";
 import type { Bus } from "./connect.ts";
 
 /** What became of one delivery. */
-export type Outcome = { kind: "done" } | { kind: "retry"; afterMs: number } | { kind: "poison"; reason: string };
+export type Outcome =
+  | { kind: "done" }
+  /** `isOutside`: something that the message needs is away, so that trying it often says nothing about the message. */
+  | { kind: "retry"; afterMs: number; isOutside?: boolean }
+  | { kind: "poison"; reason: string };
 
 export interface ConsumerOptions {
   stream: string;
@@ -11,7 +15,7 @@ export interface ConsumerOptions {
   durable: string;
   /** Messages taken before the first of them is settled. Higher costs memory and longer redelivery after a crash. */
   maxInFlight: number;
-  /** Must settle each message, now or later, with `settle`. Must not throw. */
+  /** Must end each message, now or later, with `settle` or `leaveUnsettled`. Must not throw. */
   onMessage: (message: JsMsg) => void;
 }
 
@@ -25,7 +29,13 @@ export interface BusConsumer {
 
 /** What was on its way to a consumer that stopped comes again after this: sooner than a job's lease runs out. */
 const ackWaitMs = 10_000;
-const maxDeliveries = 1_000;
+/** An outage of what messages need may take any time; what is poison is for the handler to say. */
+const unlimited = -1;
+const alreadyExists = 10_148;
+/** The server hears of messages that wait for their outcome this often: well within `ackWaitMs`. */
+const workingEveryMs = 4_000;
+/** No handling takes so long: such a message is given to another process. */
+const longestMs = 10 * 60_000;
 
 /** Takes messages of a durable consumer until stopped, and creates stream and consumer again whenever they are gone. */
 export async function startConsumer(bus: Bus, options: ConsumerOptions): Promise<BusConsumer> {
@@ -41,7 +51,10 @@ export async function startConsumer(bus: Bus, options: ConsumerOptions): Promise
       expires: 10_000,
       idle_heartbeat: 1_000,
       abort_on_missing_resource: true,
-      callback: options.onMessage,
+      callback: (message) => {
+        watch(message);
+        options.onMessage(message);
+      },
     });
     problem = null;
     return current;
@@ -91,18 +104,51 @@ async function lost(messages: ConsumerMessages): Promise<Error> {
 }
 
 async function ensureConsumer(bus: Bus, { stream, durable }: ConsumerOptions): Promise<void> {
-  await bus.manager.consumers.add(stream, {
-    durable_name: durable,
-    ack_policy: AckPolicy.Explicit,
-    deliver_policy: DeliverPolicy.All,
-    ack_wait: nanos(ackWaitMs),
-    max_deliver: maxDeliveries,
-    max_ack_pending: 8_192,
-  });
+  const changeable = { ack_wait: nanos(ackWaitMs), max_deliver: unlimited, max_ack_pending: 8_192 };
+  const fixed = { durable_name: durable, ack_policy: AckPolicy.Explicit, deliver_policy: DeliverPolicy.All };
+  try {
+    await bus.manager.consumers.add(stream, { ...fixed, ...changeable });
+  } catch (error) {
+    // NATS from 2.10 on does not change one of an earlier version by itself.
+    if (!(error instanceof JetStreamApiError) || error.code !== alreadyExists) throw error;
+    await bus.manager.consumers.update(stream, durable, changeable);
+  }
+}
+
+/** Messages without an outcome yet, and since when. One timer for all: a timer each would cost every message. */
+const pending = new Map<JsMsg, number>();
+let timer: NodeJS.Timeout | undefined;
+
+function watch(message: JsMsg): void {
+  pending.set(message, performance.now());
+  timer ??= setInterval(sayWorking, workingEveryMs).unref();
+}
+
+function sayWorking(): void {
+  if (pending.size === 0) {
+    clearInterval(timer);
+    timer = undefined;
+  }
+  const now = performance.now();
+  for (const [message, sinceMs] of pending) {
+    if (now - sinceMs < workingEveryMs / 2) continue; // most are settled before the next turn
+    try {
+      if (now - sinceMs > longestMs) pending.delete(message);
+      else message.working();
+    } catch {
+      pending.delete(message); // the connection is closed: the message will come to somebody else
+    }
+  }
+}
+
+/** Lets go of a message that could not be settled: it is delivered again. */
+export function leaveUnsettled(message: JsMsg): void {
+  pending.delete(message);
 }
 
 /** Ends one delivery as its outcome says. The reason of poison stays here: NATS before 2.10 ignores a term with one. */
 export function settle(message: JsMsg, outcome: Outcome): void {
+  pending.delete(message);
   // With what its handling has published: one write to the socket wakes the server once.
   if (outcome.kind === "done") process.nextTick(() => message.ack());
   else if (outcome.kind === "retry") message.nak(outcome.afterMs);

@@ -1,5 +1,12 @@
 export { type Bus, type BusOptions, openBus } from "./connect.ts";
-export { type BusConsumer, type ConsumerOptions, type Outcome, settle, startConsumer } from "./consume.ts";
+export {
+  type BusConsumer,
+  type ConsumerOptions,
+  leaveUnsettled,
+  type Outcome,
+  settle,
+  startConsumer,
+} from "./consume.ts";
 export { encodePacket, type PacketParts, type PayloadKind, parsePacket, type RawPacket } from "./packet.ts";
 export { createPacketSigner, type PacketSigner, parseSenderKey, type SignatureMode } from "./signatures.ts";
 export { type StreamOptions, streams } from "./streams.ts";

@@ -24,9 +24,14 @@ const sections: Readonly<Record<string, (value: JsonMap) => JsonMap>> = {
       const rows = key === "workflows" ? Object.entries(part).map(withTotal) : Object.entries(part);
       return mapMembers(Object.fromEntries(rows), (row) => rename(row, counts));
     }),
-  safety: (safety) =>
-    mapMembers(rename(safety, safetyKeys), (part, key) => (key === "mcp" ? rename(part, mcpKeys) : part)),
+  safety: normalizeSafety,
+  // Policy looks for `safety` there too, see restrictions.ts.
+  data: (data) => mapMembers(data, (part, key) => (key === "safety" ? normalizeSafety(part) : part)),
 };
+
+function normalizeSafety(safety: JsonMap): JsonMap {
+  return mapMembers(rename(safety, safetyKeys), (part, key) => (key === "mcp" ? rename(part, mcpKeys) : part));
+}
 
 /**
  * Pure: the data with known keys in lower case. Older installations wrote `Topics`, `TimeoutSeconds` and the like, and

@@ -73,6 +73,26 @@ describe("restrictions of the effective configuration", () => {
     expect(safetyOf({ safety: { mcp: ["x"] } }, mcp({ deny_tools: ["a"] }))).toEqual({ mcp: ["x"] });
   });
 
+  it.each<[string, JsonMap]>([
+    ["another list", { data: { safety: { denied_topics: ["job.b"] } } }],
+    ["null", { data: { safety: null } }],
+    ["null for data", { data: null }],
+    ["a safety of its own", { safety: { denied_topics: [] } }],
+  ])("data.safety is protected as safety is: a narrower scope cannot undo it by %s", (_, narrow) => {
+    const wide = { data: { safety: { denied_topics: ["job.a"], mcp: { deny_tools: ["rm"] } } } };
+
+    expect(safetyOf(wide, narrow)).toMatchObject({
+      denied_topics: expect.arrayContaining(["job.a"]),
+      mcp: { deny_tools: ["rm"] },
+    });
+  });
+
+  it("data.safety restricts where a wider scope has safety", () => {
+    const narrow = { data: { safety: { allowed_topics: ["job.a"] } } };
+
+    expect(safetyOf({ safety: { allowed_topics: ["job.*"] } }, narrow)).toEqual({ allowed_topics: ["job.a"] });
+  });
+
   it("says nothing where no scope does", () => {
     expect(compose([{ scope: "system", revision: 1, data: { budget: { usd: 1 } } }]).data).toEqual({
       budget: { usd: 1 },

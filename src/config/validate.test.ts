@@ -49,6 +49,8 @@ describe("validate()", () => {
     [{ safety: { deny_topics: ["job.a"] } }, "data.safety.deny_topics"],
     [{ safety: { mcp: { denied_tools: [] } } }, "data.safety.mcp.denied_tools"],
     [{ safety: [] }, "data.safety"],
+    [{ data: { safety: { denied_topics: [] } } }, "data.data.safety"],
+    [{ data: { safety: null } }, "data.data.safety"],
     [{ limits: { max_concurrent_runs: "5" } }, "data.limits.max_concurrent_runs"],
     [{ rate_limits: { concurrent_workflows: 1.5 } }, "data.rate_limits.concurrent_workflows"],
   ])("46: refuses %j and names %s", (data, field) => {

@@ -2,7 +2,7 @@ import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
 import addFormats from "ajv-formats";
 import { DomainError, type FieldViolation } from "../errors/index.ts";
 import { parseGlob } from "../policy/index.ts";
-import { type Json, type JsonMap, member } from "./json.ts";
+import { isMap, type Json, type JsonMap, member } from "./json.ts";
 import { limitsSchema } from "./schemas/limits.ts";
 import { poolsSchema } from "./schemas/pools.ts";
 import { rateLimitsSchema } from "./schemas/rate-limits.ts";
@@ -39,6 +39,10 @@ export function validate(data: JsonMap, field: string): void {
     const value = member(data, key);
     return value === undefined ? [] : problemsOf(key, value, `${field}.${key}`);
   });
+  const inner = member(data, "data");
+  if (isMap(inner) && member(inner, "safety") !== undefined) {
+    problems.push({ field: `${field}.data.safety`, description: `is not allowed here: write it as ${field}.safety` });
+  }
   if (problems.length === 0) return;
   const lines = problems.map(({ field: place, description }) => `${place}: ${description}`);
   throw new DomainError("invalid_argument", lines.join("; "), { reason: "config_invalid", fields: problems });

@@ -137,6 +137,8 @@ export interface BeatCommit extends Expectation {
   worker: string;
   /** 0 leaves the lease alone. */
   leaseMs: number;
+  /** The result is here and waits: no timeout ends the job for so long. */
+  holdMs?: number;
 }
 
 export type Refused = {
@@ -272,8 +274,8 @@ export function settleArgs({ finish, ...commit }: SettleCommit, keepMs: number):
   return operation("settle", jobId, [round, revision, to, reason, votes, ...rest]);
 }
 
-export function beatArgs({ jobId, attempt, worker, leaseMs }: BeatCommit): ScriptArg[] {
-  return operation("beat", jobId, [attempt, worker, leaseMs]);
+export function beatArgs({ jobId, attempt, worker, leaseMs, holdMs = 0 }: BeatCommit): ScriptArg[] {
+  return operation("beat", jobId, [attempt, worker, leaseMs, holdMs]);
 }
 
 function operation(name: string, jobId: string, args: ScriptArg[]): ScriptArg[] {

@@ -11,8 +11,8 @@ export interface CopiedContext {
 }
 
 /**
- * The input of a job for another one that repeats it. A context payload is copied, so that it lives as long as the new
- * job; any other pointer is kept as it is.
+ * The input of a job for another one that repeats it. The job's own context is copied, so that it lives as long as the
+ * new job; any other pointer is kept as it is.
  * @throws DomainError failed_precondition when the input has expired
  */
 export async function copyContext(
@@ -22,7 +22,9 @@ export async function copyContext(
 ): Promise<CopiedContext> {
   const pointer = contextPtr || pointerScheme + payloadKeys.context(jobId);
   const key = keyOfPointer(pointer);
-  if (key === undefined || !(alternativeKey(key) ?? key).startsWith("ctx:")) return { contextPtr, contextBody: "" };
+  // The input of another job may be another tenant's: it must not become this one's by a copy.
+  const isOwn = key !== undefined && (alternativeKey(key) ?? key) === payloadKeys.context(jobId);
+  if (!isOwn) return { contextPtr, contextBody: "" };
   const contextBody = await readPointer(payloads, pointer);
   if (contextBody) return { contextPtr: pointerScheme + payloadKeys.context(newId), contextBody };
   if (contextPtr === "") return { contextPtr, contextBody: "" }; // a job that never had an input

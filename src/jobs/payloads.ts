@@ -9,7 +9,7 @@ export interface Payloads {
   /** False when the key was taken; nothing is written then. */
   putNew(key: string, body: string | Uint8Array): Promise<boolean>;
   remove(key: string): Promise<void>;
-  /** Undefined when it has expired or never was. */
+  /** Undefined when it has expired, never was, or is no payload but a value of another type. */
   read(key: string): Promise<Buffer | undefined>;
 }
 
@@ -25,7 +25,12 @@ export function createPayloads(redis: RedisClient, ttlMs: number): Payloads {
       await redis.del(key);
     },
     async read(key) {
-      return (await redis.getBuffer(key)) ?? undefined;
+      try {
+        return (await redis.getBuffer(key)) ?? undefined;
+      } catch (error) {
+        if (error instanceof Error && error.message.startsWith("WRONGTYPE")) return undefined;
+        throw error;
+      }
     },
   };
 }

@@ -90,6 +90,7 @@ export function toRemediedRequest(
   request.principalId = principal || request.principalId; // as for any submit: nobody's job runs in the name of another
   request.labels = relabel(request.labels);
   if (request.meta) {
+    if (principal) request.meta.actorId = principal;
     request.meta.capability = replacementCapability || request.meta.capability;
     request.meta.labels = relabel(request.meta.labels);
   }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { JobRequestSchema } from "@cordum/proto/cordum/agent/v1/job_pb.js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -209,6 +210,25 @@ describe("transitions", () => {
     expect(states).toEqual(["PENDING", "DISPATCHED", "RUNNING", "SUCCEEDED"]);
   });
 
+  it.each([
+    ["with a lease", { isLeased: true }, 30_000],
+    ["without one", { worker: "", isLeased: false }, 0],
+  ])("keeps a job %s from its end while its result waits, and no longer", async (_title, worker, leaseMs) => {
+    const jobId = await created();
+    await store.dispatch(dispatchOf(jobId, { ...worker, timeoutMs: 100 }));
+    const isDue = async () => {
+      const { timers } = await store.sweep(shardOf(jobId, store.shards), { limit: 1_000, scheduledFromUs: "0" });
+      const { endsMs = 0 } = (await reader.get(jobId)) ?? {};
+      return timers.includes(jobId) && endsMs <= Date.now();
+    };
+
+    await store.beat({ jobId, attempt: 1, worker: "", leaseMs, holdMs: 1_000 });
+    await sleep(300);
+    expect(await isDue()).toBe(false);
+    await sleep(900);
+    expect(await isDue()).toBe(true);
+  });
+
   it("refuses what is expected of another state, attempt, worker or request, and changes nothing", async () => {
     const jobId = await jobIn("DISPATCHED");
     const before = await reader.get(jobId);
@@ -252,6 +272,32 @@ describe("transitions", () => {
     store.published(jobId);
     await store.flush();
     expect(await redis.zscore(`${prefix}timers`, jobId)).toBeNull();
+  });
+});
+
+describe("a look at the output after the end", () => {
+  it("also changes what the dead letter says", async () => {
+    const jobId = await created();
+    const shown = async () => redis.hgetall(shardKeys(shardOf(jobId, shards)).deadLetter(jobId));
+    const end = { jobId, to: "FAILED" as const, errorCode: "E1", errorMessage: "the key is K", isDeadLetter: true };
+    await store.finish({ ...end, owesScan: true });
+    expect(await shown()).toMatchObject({ reason: "the key is K", reason_code: "E1" });
+
+    const looked = { errorCode: "E2", errorMessage: "the key is [redacted]", outputDecision: undefined };
+    await store.revise({ jobId, seenResultPtr: "", resultPtr: "", artifactPtrs: [], ...looked });
+
+    expect(await shown()).toMatchObject({ reason: "the key is [redacted]", reason_code: "E2", status: "FAILED" });
+    expect(await redis.pttl(shardKeys(shardOf(jobId, shards)).deadLetter(jobId))).toBeGreaterThan(0);
+  });
+
+  it("makes no dead letter where there is none", async () => {
+    const jobId = await created();
+    await store.finish({ jobId, to: "FAILED", owesScan: true });
+
+    const looked = { errorCode: "E2", errorMessage: "m", outputDecision: undefined };
+    await store.revise({ jobId, seenResultPtr: "", resultPtr: "", artifactPtrs: [], ...looked });
+
+    expect(await redis.exists(shardKeys(shardOf(jobId, shards)).deadLetter(jobId))).toBe(0);
   });
 });
 

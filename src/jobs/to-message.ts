@@ -3,7 +3,8 @@ import { ActorType } from "@cordum/proto/cordum/agent/v1/job_pb.js";
 import { type Job, JobSchema } from "@cordum/proto/cordum/v1/job_pb.js";
 import { toJobState } from "./events.ts";
 import { payloadKeys, pointerScheme } from "./keys.ts";
-import { type Payloads, readPointer, toJsonValue } from "./payloads.ts";
+import { readOwnPayload } from "./own-payload.ts";
+import { type Payloads, toJsonValue } from "./payloads.ts";
 import type { JobRecord } from "./record.ts";
 
 /** A record as the API shows it, without payloads. */
@@ -62,12 +63,12 @@ export function toJobMessage(record: JobRecord): Job {
   return job;
 }
 
-/** The same with input and output, as far as they are kept and are JSON. */
+/** The same with input and output, as far as they are kept, are the job's own and are JSON. */
 export async function toJobMessageWithPayloads(record: JobRecord, payloads: Payloads): Promise<Job> {
   const job = toJobMessage(record);
   const [context, result] = await Promise.all([
-    readPointer(payloads, job.contextPtr),
-    record.resultPtr ? readPointer(payloads, record.resultPtr) : undefined,
+    readOwnPayload(payloads, record, job.contextPtr),
+    record.resultPtr ? readOwnPayload(payloads, record, record.resultPtr) : undefined,
   ]);
   const [contextValue, resultValue] = [toJsonValue(context), toJsonValue(result)];
   if (contextValue) job.context = contextValue;

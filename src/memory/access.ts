@@ -18,6 +18,7 @@ export async function mayRead(deps: AccessDeps, address: Address, caller: Caller
   if (isPoisonKey(address.canonicalKey)) return seesPoison(caller, deps.defaultTenant);
   if (address.kind === "quarantine" && !caller.allows("output.review")) return false;
   if (address.kind === "result") return mayReadResult(deps, address, caller);
+  if (address.kind === "artifact") return mayReadArtifact(deps, address, caller);
   if (caller.crossTenant) return true;
   const tenants = await tenantsOf(deps, address);
   if (tenants.length > 0) return tenants.every((tenant) => tenant === caller.tenant);
@@ -35,6 +36,14 @@ async function mayReadResult({ reader }: AccessDeps, address: Address, caller: C
   return isVisible && jobs.some((job) => isTerminal(job.state) && isSame(job.resultPtr, address));
 }
 
+/** One that names its job is looked at when the job ends, as results are: until then it is for those who review outputs. */
+async function mayReadArtifact({ redis, reader }: AccessDeps, address: Address, caller: Caller): Promise<boolean> {
+  const { tenant, jobId } = await artifactOwner(redis, address.canonicalKey.slice(4));
+  if (!caller.crossTenant && tenant !== caller.tenant) return false;
+  if (jobId === undefined || caller.allows("output.review")) return true;
+  return (await reader.getMany([jobId])).every(({ state }) => isTerminal(state));
+}
+
 function isSame(pointer: string, { key, canonicalKey }: Address): boolean {
   const named = keyOfPointer(pointer);
   return named !== undefined && [key, canonicalKey].includes(alternativeKey(named) ?? named);
@@ -42,9 +51,11 @@ function isSame(pointer: string, { key, canonicalKey }: Address): boolean {
 
 /** Every tenant that the payload may belong to; none when that is unknown. */
 async function tenantsOf(deps: AccessDeps, address: Address): Promise<string[]> {
-  const artifact =
-    address.kind === "artifact" ? address.canonicalKey.slice(4) : quarantinedArtifact(address.canonicalKey);
-  if (artifact !== undefined) return artifactTenants(deps.redis, artifact);
+  const artifact = quarantinedArtifact(address.canonicalKey);
+  if (artifact !== undefined) {
+    const { tenant } = await artifactOwner(deps.redis, artifact);
+    return tenant === undefined ? [] : [tenant];
+  }
   const run = /^mem:run:(.+?)(?::(?:events|chunks|summary|chunk:\d+))?$/s.exec(address.canonicalKey)?.[1];
   if (run !== undefined) {
     const tenant = await deps.runTenant?.(run);
@@ -54,15 +65,24 @@ async function tenantsOf(deps: AccessDeps, address: Address): Promise<string[]> 
   return owners.length === 0 ? [] : (await deps.reader.getMany(owners)).map(({ tenant }) => tenant);
 }
 
-/** An artifact names its tenant in its metadata. */
-async function artifactTenants(redis: AccessDeps["redis"], id: string): Promise<string[]> {
+interface ArtifactOwner {
+  tenant: string | undefined;
+  jobId: string | undefined;
+}
+
+/** An artifact names its tenant, and the job that made it, in its metadata. */
+async function artifactOwner(redis: AccessDeps["redis"], id: string): Promise<ArtifactOwner> {
+  const nobody = { tenant: undefined, jobId: undefined };
   const text = await redis.get(`art:meta:${id}`);
-  if (text === null) return [];
+  if (text === null) return nobody;
   try {
-    const meta = JSON.parse(text) as { labels?: { tenant_id?: unknown } } | null;
-    const tenant = meta?.labels?.tenant_id;
-    return typeof tenant === "string" && tenant !== "" ? [tenant] : [];
+    const meta = JSON.parse(text) as { labels?: Record<string, unknown> } | null;
+    return { tenant: toName(meta?.labels?.tenant_id), jobId: toName(meta?.labels?.job_id) };
   } catch {
-    return []; // not ours to read, then
+    return nobody; // not ours to read, then
   }
+}
+
+function toName(label: unknown): string | undefined {
+  return typeof label === "string" && label !== "" ? label : undefined;
 }

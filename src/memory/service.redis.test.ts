@@ -194,6 +194,21 @@ describe("readPointer()", () => {
     await expect(read(root, "art:a2")).resolves.toMatchObject({ text: "unlabelled" });
   });
 
+  it("shows an artifact that names its job once that has ended, before only to those who review outputs", async () => {
+    const metaOf = (jobId: string) => JSON.stringify({ labels: { tenant_id: "acme", job_id: jobId } });
+    await redis.mset("art:b1", "runs", "art:meta:b1", metaOf("j-runs"));
+    await redis.mset("art:b2", "ended", "art:meta:b2", metaOf("j-acme"));
+    await redis.mset("art:b3", "gone", "art:meta:b3", metaOf("j-gone"));
+    const plain = callerOf({ tenant: "acme", allows: (permission) => permission !== "output.review" });
+
+    await expect(read(plain, "art:b1")).rejects.toEqual(nothing);
+    await expect(read({ ...root, allows: plain.allows }, "art:b1")).rejects.toEqual(nothing);
+    await expect(read(acme, "art:b1")).resolves.toMatchObject({ text: "runs" });
+    await expect(read(plain, "art:b2")).resolves.toMatchObject({ text: "ended" });
+    await expect(read(plain, "art:b3")).resolves.toMatchObject({ text: "gone" });
+    await expect(read(admin, "art:b3")).rejects.toEqual(nothing);
+  });
+
   it("shows poison to those who see poison", async () => {
     await redis.set("art:poison-1", "garbage");
 

@@ -60,10 +60,10 @@ export function createOutputPayloads(redis: RedisClient, options: OutputPayloadO
     try {
       await redis.rename(from, to);
     } catch (error) {
-      if (error instanceof Error && error.message.includes("no such key")) return; // moved before
-      throw error;
+      const isMovedBefore = error instanceof Error && error.message.includes("no such key");
+      if (!isMovedBefore) throw error;
     }
-    await redis.pexpire(to, ttlMs);
+    await redis.pexpire(to, ttlMs); // also when moved before: that may have ended before this line
   }
 
   return {

@@ -122,6 +122,36 @@ describe("review()", () => {
     expect(await redis.mget("art:a", "quarantine:art:a")).toEqual([null, `k ${key}`]);
   });
 
+  it("keeps an artifact of the job that is its result from everybody, too, and redacts it as an artifact", async () => {
+    const meta = JSON.stringify({ size_bytes: 20, labels: { tenant_id: "acme", job_id: "j" } });
+    await redis.mset("art:r1", key, "art:meta:r1", meta, "art:r2", key, "art:meta:r2", meta);
+
+    await reviewer.review(output({ resultPtr: "redis://art:r1" }), [rule({ decision: "quarantine" })]);
+    const { resultPtr } = await reviewer.review(output({ resultPtr: "redis://art/r2" }), [rule()]);
+
+    expect(await redis.mget("art:r1", "quarantine:art:r1")).toEqual([null, key]);
+    expect(resultPtr).toBe("redis://art:r2-redacted");
+    expect(await redis.mget("art:r2", "art:r2-redacted", "quarantine:art:r2")).toEqual([null, mask, key]);
+    expect(JSON.parse((await redis.get("art:meta:r2-redacted")) ?? "")).toMatchObject({ labels: { job_id: "j" } });
+  });
+
+  it("leaves an artifact of another job where it is, though it is named as the result", async () => {
+    await redis.mset("art:r3", key, "art:meta:r3", JSON.stringify({ labels: { tenant_id: "acme", job_id: "k" } }));
+
+    const { resultPtr } = await reviewer.review(output({ resultPtr: "redis://art:r3" }), [rule()]);
+
+    expect(resultPtr).toBe("redis://res:j:redacted");
+    expect(await redis.mget("art:r3", "art:r3-redacted")).toEqual([key, null]);
+  });
+
+  it("gives the quarantine its lifetime also when a crash came right after the move", async () => {
+    await redis.set("quarantine:crashed", key, "PX", 1_000);
+
+    await reviewer.review(output({ jobId: "crashed", resultPtr: "redis://res:crashed" }), [rule()]);
+
+    expect(await redis.pttl("quarantine:crashed")).toBeGreaterThan(49_000);
+  });
+
   it("quarantines a list, binary content that holds something, and what all together is too much", async () => {
     await redis.rpush("res:list", "x");
     await redis.set("res:binary", Buffer.concat([Buffer.from([0xff, 0xfe]), Buffer.from(key)]));

@@ -129,23 +129,26 @@ async function gather(payloads: OutputPayloads, output: JobOutput, maxBytes: num
     if (found.content.kind !== "unreadable") leftBytes -= found.content.sizeBytes;
     return found;
   };
-  if (output.resultPtr) {
-    const key = resultKey(output.resultPtr) ?? "";
+  const gatherArtifact = async (what: "result" | "artifact", pointer: string, id: string | undefined) => {
+    const key = id === undefined ? "" : artifactKeys.content(id);
+    const found = await read(key, what === "result" ? "the result" : "an artifact");
+    const meta = id === undefined ? "" : ((await payloads.readMeta(artifactKeys.meta(id))) ?? "");
+    items.push({ what, key, pointer, ...found, isOwn: isArtifactOf(output, meta), meta });
+  };
+  const { resultPtr } = output;
+  const resultArtifact = artifactIdOf(resultPtr);
+  if (resultArtifact !== undefined) {
+    await gatherArtifact("result", resultPtr, resultArtifact);
+  } else if (resultPtr) {
+    const key = resultKey(resultPtr) ?? "";
     const found = await read(key, "the result");
-    const isOwn = isOwnResult(key, output.jobId);
-    items.push({ what: "result", key, pointer: output.resultPtr, ...found, isOwn, meta: "" });
+    items.push({ what: "result", key, pointer: resultPtr, ...found, isOwn: isOwnResult(key, output.jobId), meta: "" });
   }
   if (output.errorMessage) {
     const content = textContent(output.errorMessage);
     items.push({ what: "message", key: "", pointer: "", content, isOwn: false, isMoved: false, meta: "" });
   }
-  for (const pointer of output.artifactPtrs) {
-    const id = artifactIdOf(pointer);
-    const key = id === undefined ? "" : artifactKeys.content(id);
-    const found = await read(key, "an artifact");
-    const meta = id === undefined ? "" : ((await payloads.readMeta(artifactKeys.meta(id))) ?? "");
-    items.push({ what: "artifact", key, pointer, ...found, isOwn: isArtifactOf(output, meta), meta });
-  }
+  for (const pointer of output.artifactPtrs) await gatherArtifact("artifact", pointer, artifactIdOf(pointer));
   return items;
 }
 
@@ -187,16 +190,24 @@ async function apply(
     if (!isChanged && item.isOwn && item.isMoved) await payloads.restore(item.key);
     if (item.what === "message") errorMessage = text ?? errorMessage;
     else if (item.what === "result")
-      resultPtr = isChanged ? await replaceResult(payloads, output, item, text) : resultPtr;
+      resultPtr = isChanged ? await replaceResult(payloads, output, item, text, metaText) : resultPtr;
     else artifactPtrs.push(isChanged ? await replaceArtifact(payloads, item, text, metaText) : item.pointer);
   }
   return { resultPtr, artifactPtrs, errorMessage, verdict: shown };
 }
 
 /** @returns the pointer to the copy */
-async function replaceResult(payloads: OutputPayloads, output: JobOutput, item: Item, text = ""): Promise<string> {
+async function replaceResult(
+  payloads: OutputPayloads,
+  output: JobOutput,
+  item: Item,
+  text?: string,
+  meta?: string,
+): Promise<string> {
+  const isArtifact = artifactIdOf(item.pointer) !== undefined;
+  if (isArtifact && item.isOwn) return replaceArtifact(payloads, item, text, meta);
   const copy = redactedKey(item.isOwn ? item.key.replace("/", ":") : `res:${output.jobId}`);
-  await payloads.writeCopy(item.key, copy, text);
+  await payloads.writeCopy(item.key, copy, text ?? bodyOf(item.content));
   if (item.isOwn) await payloads.quarantine(item.key);
   return pointerOf(copy);
 }

@@ -18,7 +18,7 @@ describe("inputFromJob()", () => {
       env: { tenant_id: "ignored", CORDUM_EFFECTIVE_CONFIG: "{}" },
     });
 
-    expect(inputFromJob(request)).toMatchObject({
+    expect(inputFromJob(request, "acme")).toMatchObject({
       jobId: "j1",
       topic: "job.x",
       tenant: "acme",
@@ -31,9 +31,10 @@ describe("inputFromJob()", () => {
     });
   });
 
-  it("takes the tenant from the environment when the job has none, and leaves it open when nobody has", () => {
-    expect(inputFromJob(create(JobRequestSchema, { env: { tenant_id: "acme" } })).tenant).toBe("acme");
-    expect(inputFromJob(create(JobRequestSchema)).tenant).toBe("");
+  it("takes the tenant of the record, whatever the request says elsewhere", () => {
+    const request = create(JobRequestSchema, { meta: { tenantId: "a" }, env: { tenant_id: "b" } });
+
+    expect(inputFromJob(request, "a").tenant).toBe("a");
   });
 });
 

@@ -20,13 +20,16 @@ export interface PolicyInput {
   readonly now?: number | undefined;
 }
 
-/** The job as policy sees it. Labels, budget and metadata are shared with the request, not copied. */
-export function inputFromJob(request: JobRequest): PolicyInput {
+/**
+ * The job as policy sees it. Labels, budget and metadata are shared with the request, not copied.
+ * @param tenant - whose the job is by its record: policy must not judge it as somebody else's
+ */
+export function inputFromJob(request: JobRequest, tenant: string): PolicyInput {
   const config = request.env.CORDUM_EFFECTIVE_CONFIG;
   return {
     jobId: request.jobId,
     topic: request.topic,
-    tenant: request.tenantId || (request.env.tenant_id ?? ""),
+    tenant,
     principalId: request.principalId,
     priority: request.priority,
     labels: request.labels,

@@ -15,7 +15,7 @@ import { PolicySourceError } from "./problem.ts";
 
 const allowing = "rules:\n  - {id: a, decision: allow, match: {topics: [job.*]}}\n";
 const denying = "version: v1\nrules:\n  - {id: d, decision: deny, reason: no, match: {topics: [job.*]}}\n";
-const job = inputFromJob(create(JobRequestSchema, { jobId: "j1", topic: "job.x" }));
+const job = inputFromJob(create(JobRequestSchema, { jobId: "j1", topic: "job.x" }), "");
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 
 let folder: string;

@@ -62,6 +62,8 @@ export function createRemoteKernel(options: RemoteKernelOptions): RemoteKernel {
   const stopObserving = observeBreaker(() => breaker.state());
   /** A kernel of others knows `SafetyKernel` alone. */
   let foreignUntilMs = 0;
+  /** Once it has answered as ours, one that does not is no other kernel: a proxy, or a replica of another version. */
+  let isOurs = false;
   let noOutputRulesUntilMs = 0;
 
   async function call<T>(ask: () => Promise<T>): Promise<T> {
@@ -76,17 +78,23 @@ export function createRemoteKernel(options: RemoteKernelOptions): RemoteKernel {
 
   /** Asks the one, or the other of a kernel that does not have the one. */
   async function either<T>(own: () => Promise<T>, foreign: () => Promise<T>): Promise<T> {
-    if (performance.now() < foreignUntilMs) return foreign();
+    if (isForeign()) return foreign();
     try {
-      return await own();
+      const answer = await own();
+      isOurs = true;
+      return answer;
     } catch (reason) {
-      if (ConnectError.from(reason).code !== Code.Unimplemented) throw reason;
+      if (isOurs || ConnectError.from(reason).code !== Code.Unimplemented) throw reason;
       const answer = await foreign();
       if (foreignUntilMs === 0)
         log.warn("the safety kernel tells neither of approvers nor of output rules: it does not serve cordum.v1");
       foreignUntilMs = performance.now() + foreignMs;
       return answer;
     }
+  }
+
+  function isForeign(): boolean {
+    return !isOurs && performance.now() < foreignUntilMs;
   }
 
   function noteOutputRules(has: boolean): void {
@@ -118,7 +126,11 @@ export function createRemoteKernel(options: RemoteKernelOptions): RemoteKernel {
             noteOutputRules(hasOutputRules);
             return rules.map(toOutputRule);
           },
-          async () => [],
+          async () => {
+            // Without this anything that answers with an error would let every output pass.
+            if (!isForeign()) await safety.check(request, { timeoutMs });
+            return [];
+          },
         ),
       );
     },

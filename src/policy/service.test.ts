@@ -185,6 +185,46 @@ describe("createRemoteKernel()", () => {
     await remote.close();
   });
 
+  it("takes one that has answered as ours and then does not for unavailable, not for one without output rules", async () => {
+    await writeFile(kernel.current().source, richPolicy);
+    await kernel.reload();
+    let isRouted = true;
+    const ours = createKernelService(kernel);
+    const unrouted = () => new ConnectError("404 page not found", Code.Unimplemented);
+    const partly = createRouterTransport((router) => {
+      router.service(SafetyKernel, createSafetyKernelService(kernel));
+      router.service(KernelService, {
+        decide: (request, context) => {
+          if (!isRouted) throw unrouted();
+          return ours.decide(request, context);
+        },
+        listOutputRules: (request, context) => {
+          if (!isRouted) throw unrouted();
+          return ours.listOutputRules(request, context);
+        },
+      });
+    });
+    const remote = createRemoteKernel({ address: "unused", transport: partly, log });
+    await remote.check(input("job.x"));
+
+    isRouted = false;
+    await expect(remote.outputRules(input("job.x"))).rejects.toMatchObject({ code: "unavailable" });
+    await expect(remote.check(input("job.x"))).rejects.toMatchObject({ code: "unavailable" });
+    isRouted = true;
+    expect(await remote.outputRules(input("job.x"))).toHaveLength(1);
+    await remote.close();
+  });
+
+  it("does not take what serves no kernel at all for one without output rules", async () => {
+    const ingress = createRouterTransport(() => undefined);
+    const remote = createRemoteKernel({ address: "unused", transport: ingress, log });
+
+    for (let i = 0; i < 2; i++) {
+      await expect(remote.outputRules(input("job.x"))).rejects.toMatchObject({ code: "unavailable" });
+    }
+    await remote.close();
+  });
+
   it("reports a kernel that is not there as unavailable, leaves it alone, and comes back", async () => {
     let calls = 0;
     let failing = true;

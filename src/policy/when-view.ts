@@ -34,8 +34,17 @@ export class WhenView implements WhenBindings {
   }
 
   get breadth(): number {
-    const { labels, riskTags, requires } = this.#facts;
-    return Math.max(this.#facts.hasLabels ? Object.keys(labels).length : 0, riskTags.length, requires.length);
+    const { labels, riskTags, requires, hasLabels } = this.#facts;
+    const { meta } = this.#input;
+    return Math.max(
+      hasLabels ? Object.keys(labels).length : 0,
+      riskTags.length,
+      requires.length,
+      // as they were sent: what rules do not look at, such as blank tags, expressions still go through
+      Object.keys(meta?.labels ?? {}).length,
+      meta?.riskTags.length ?? 0,
+      meta?.requires.length ?? 0,
+    );
   }
 
   get tenant() {

@@ -95,6 +95,17 @@ describe("when", () => {
     expect(decideOn(when('labels.exists(a, labels[a] == "y")'), { labels }).decision).toBe(ALLOW);
   });
 
+  it.each<[string, AskedInit]>([
+    ["labels", { meta: { labels: Object.fromEntries(Array.from({ length: 101 }, (_, i) => [`l${i}`, "x"])) } }],
+    ["blank risk tags", { meta: { riskTags: Array(101).fill(" ") } }],
+    ["blank requirements", { meta: { requires: Array(101).fill(" ") } }],
+  ])("fails when the metadata as it was sent has too many %s", (_what, init) => {
+    const nested = when('meta.risk_tags.exists(a, meta.risk_tags.exists(b, a + b == "never"))');
+
+    expect(decideOn(nested, { meta: { riskTags: ["a"] } }).decision).toBe(ALLOW);
+    expect(decideOn(nested, init).decision).toBe(DENY);
+  });
+
   it("takes linear time for any pattern", () => {
     const startMs = performance.now();
 
@@ -120,6 +131,7 @@ describe("an expression that cannot be right", () => {
     ["launch(job.topic)", /unknown function "launch"/],
     ["labels.a.startsWith(1)", /startsWith does not take \(int\) on string/],
     ["labels.a.replace('a', labels.b) == ''", /unknown function "replace"/],
+    ["labels.a.split('').exists(x, x == 'a')", /unknown function "split"/],
     ["labels.a.matches(labels.b)", /a pattern that is written out/],
     ["labels.exists(a, labels.exists(b, labels.exists(c, a == c)))", /2 deep at most/],
     ["google.protobuf.Timestamp{seconds: 1} == now", /cannot be built/],

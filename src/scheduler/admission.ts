@@ -20,6 +20,7 @@ import type { Dispatcher, Placed } from "./dispatcher.ts";
 import { endJob } from "./ending.ts";
 import { isForged } from "./is-forged.ts";
 import type { Placeable, SchedulerPorts } from "./ports.ts";
+import { isOutside } from "./retries.ts";
 
 export interface Admission {
   /** Handles one submit packet from the bus. */
@@ -66,7 +67,7 @@ export function createAdmission(ports: SchedulerPorts, dispatcher: Dispatcher): 
         { err: error, job_id: submission.request.jobId, subject },
         "submit not handled yet, will be tried again",
       );
-      return { kind: "retry", afterMs: retryAfterMs ?? retryMs };
+      return { kind: "retry", afterMs: retryAfterMs ?? retryMs, isOutside: isOutside(error) };
     }
   }
 
@@ -89,9 +90,10 @@ export function createAdmission(ports: SchedulerPorts, dispatcher: Dispatcher): 
   /** The decision, or why there is none now. */
   async function decide(request: JobRequest): Promise<Decision | DomainError> {
     try {
-      const known = ports.effectiveConfig(request, tenantOf(request, limits.defaultTenant));
+      const tenant = tenantOf(request, limits.defaultTenant);
+      const known = ports.effectiveConfig(request, tenant);
       const config = known instanceof Promise ? await known : known;
-      const input = inputFromJob(request);
+      const input = inputFromJob(request, tenant);
       return await policy.check(config ? { ...input, effectiveConfig: config.data } : input);
     } catch (error) {
       if (error instanceof DomainError && error.code === "unavailable") return error;
@@ -272,10 +274,12 @@ function readSubmission(bytes: Uint8Array): Submission | string {
     if (!request.jobId.trim()) return "job_request.job_id is empty";
     if (request.jobId.length > 512) return "job_request.job_id is longer than 512 characters";
     const traceId = packet.traceId || request.jobId;
-    const isClean = !Object.keys(request.labels).some(isReservedLabel) && !(effectiveConfigEnv in request.env);
+    const keys = [...Object.keys(request.labels), ...Object.keys(request.meta?.labels ?? {})];
+    const isClean = !keys.some(isReservedLabel) && !(effectiveConfigEnv in request.env);
     if (isClean) return { request, encoded: packet.payload, traceId };
     const cleaned = clone(JobRequestSchema, request);
     cleaned.labels = clientLabels(request.labels);
+    if (cleaned.meta) cleaned.meta.labels = clientLabels(cleaned.meta.labels);
     delete cleaned.env[effectiveConfigEnv];
     return { request: cleaned, encoded: toBinary(JobRequestSchema, cleaned), traceId };
   } catch (error) {

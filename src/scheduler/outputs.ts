@@ -39,36 +39,42 @@ export function createOutputs(ports: SchedulerPorts, reviewer: OutputReviewer): 
 
   async function rulesFor({ request, tenant }: JobRecord): Promise<readonly OutputRule[]> {
     const config = await ports.effectiveConfig(request, tenant);
-    const input = inputFromJob(request);
+    const input = inputFromJob(request, tenant);
     return policy.outputRules(config ? { ...input, effectiveConfig: config.data } : input);
   }
 
   async function review(commit: FinishCommit): Promise<FinishCommit> {
     const record = await reader.get(commit.jobId);
     if (!record || isRefused(record, commit)) return commit;
-    const lease = keepLease(record, commit);
+    const hold = holdJob(record, commit);
     try {
       const rules = await rulesFor(record);
       if (rules.length === 0) return commit;
       if (!rules.some(({ hold }) => hold)) return { ...commit, owesScan: true };
       return toCommit(commit, await reviewer.review(outputOf(record, commit), rules));
     } catch (error) {
-      lease.extend(); // until the next try
+      void hold.extend(); // until the next try
       throw error;
     } finally {
-      lease.stop();
+      hold.stop();
     }
   }
 
-  /** The worker has nothing more to say of the job: while a look lasts, nobody else extends its lease. */
-  function keepLease({ id: jobId, leaseMs, worker }: JobRecord, { attempt }: FinishCommit) {
-    const extend = () => {
-      if (leaseMs === undefined || attempt === undefined) return;
+  /**
+   * The worker has done its part: while the result waits for a look neither the lease, which nobody else extends any
+   * more, nor the time that the job had for its work ends the attempt.
+   */
+  function holdJob(record: JobRecord, commit: FinishCommit) {
+    const { id: jobId, worker, endsMs = 0 } = record;
+    const { leaseMs: holdMs } = ports.limits;
+    const { attempt = record.attempt } = commit;
+    const leaseMs = record.leaseMs === undefined || commit.attempt === undefined ? 0 : holdMs;
+    const extend = () =>
       store
-        .beat({ jobId, attempt, worker, leaseMs: ports.limits.leaseMs })
-        .catch((error) => log.warn({ err: error, job_id: jobId }, "lease not extended while an output is looked at"));
-    };
-    const timer = setInterval(extend, ports.limits.leaseMs / 3);
+        .beat({ jobId, attempt, worker, leaseMs, holdMs })
+        .catch((error) => log.warn({ err: error, job_id: jobId }, "job not held while its output is looked at"));
+    if (endsMs < Date.now() + holdMs) void extend(); // else the first turn of the timer comes in time
+    const timer = setInterval(extend, holdMs / 3);
     return { extend, stop: () => clearInterval(timer) };
   }
 

@@ -9,6 +9,7 @@ import { announceEnd } from "./ending.ts";
 import type { Outputs } from "./outputs.ts";
 import { placeRecord } from "./place-record.ts";
 import type { SchedulerPorts } from "./ports.ts";
+import { isOutside } from "./retries.ts";
 
 const terminalByStatus: Partial<Record<JobStatus, TerminalState>> = {
   [JobStatus.SUCCEEDED]: "SUCCEEDED",
@@ -60,7 +61,7 @@ export function createResults(
       return done;
     } catch (error) {
       log.warn({ err: error, job_id: result.jobId }, "result not handled yet, will be tried again");
-      return { kind: "retry", afterMs: 1_000 };
+      return { kind: "retry", afterMs: 1_000, isOutside: isOutside(error) };
     } finally {
       span.end();
     }
@@ -83,7 +84,7 @@ export function createResults(
       worker: workerId,
       ...(attempt !== undefined && { attempt }),
       resultPtr: result.resultPtr.slice(0, maxPtrLength),
-      errorCode: result.errorCode.slice(0, maxCodeLength) || (isGood ? "" : to.toLowerCase()),
+      errorCode: toCode(result.errorCode) || (isGood ? "" : to.toLowerCase()),
       errorMessage:
         result.errorMessage.slice(0, maxMessageLength) ||
         (status === JobStatus.UNSPECIFIED ? "the worker gave no status" : ""),
@@ -140,6 +141,11 @@ export function createResults(
   }
 
   return { handle };
+}
+
+/** Codes are given out without a look: an identifier has no room for a text. */
+function toCode(code: string): string {
+  return code.slice(0, maxCodeLength).replace(/[^A-Za-z0-9_.:-]/g, "_");
 }
 
 /** Undefined without the header: plain workers do not know it. */

@@ -1,7 +1,7 @@
 import type { JsMsg } from "@nats-io/jetstream";
 import type { Logger } from "pino";
 import { createApprovalReader } from "../approvals/index.ts";
-import { type Bus, type Outcome, settle, startConsumer, streams } from "../bus/index.ts";
+import { type Bus, leaveUnsettled, type Outcome, settle, startConsumer, streams } from "../bus/index.ts";
 import { type Config, configIdsOf } from "../config/index.ts";
 import type { DeadLetterStore } from "../dlq/index.ts";
 import type { JobReader, JobStore } from "../jobs/index.ts";
@@ -29,6 +29,7 @@ import { startProgress } from "./progress.ts";
 import { createQueues } from "./queue.ts";
 import { startReconciler } from "./reconcile.ts";
 import { createResults } from "./results.ts";
+import { endOf } from "./retries.ts";
 import { startRunningMarks } from "./running.ts";
 import { createSlots } from "./slots.ts";
 
@@ -62,8 +63,6 @@ export interface Scheduler {
 /** Submits taken from the stream before the first of them is settled. */
 const maxInFlight = 1_024;
 const defaultOutputs = { quarantineTtlMs: 7 * 86_400_000, payloadTtlMs: 86_400_000 };
-/** A message that fails for no outside reason this often is poison. */
-const maxAttempts = 100;
 
 export async function startScheduler(options: SchedulerOptions): Promise<Scheduler> {
   const { redis, bus, store, reader, registry, log } = options;
@@ -112,12 +111,12 @@ export async function startScheduler(options: SchedulerOptions): Promise<Schedul
   function handle(message: JsMsg, work: Promise<Outcome>): void {
     const settled = work
       .then(async (outcome) => {
-        const isWornOut = outcome.kind === "retry" && message.info.deliveryCount > maxAttempts;
-        const end: Outcome = isWornOut ? { kind: "poison", reason: "tried too often" } : outcome;
+        const end = outcome.kind === "retry" ? endOf(outcome, message.info.deliveryCount) : outcome;
         if (end.kind === "poison") await bury(message, end.reason);
         settle(message, end);
       })
       .catch((error) => {
+        leaveUnsettled(message);
         log.error({ err: error, subject: message.subject }, "message not settled, it will be delivered again");
       })
       .finally(() => inFlight.delete(settled));

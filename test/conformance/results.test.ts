@@ -74,6 +74,14 @@ describe("a terminal result", () => {
     });
   });
 
+  it("45: a code is an identifier: what has no place in one is replaced", async () => {
+    const { worker, jobId, job } = await running();
+
+    await worker.report(job, { status: JobStatus.FAILED, errorCode: "http.503:a-b_c key=K\n", errorMessage: "m" });
+
+    expect(await platform.reaches(jobId, "FAILED")).toMatchObject({ errorCode: "http.503:a-b_c_key_K_" });
+  });
+
   it("45: a dead letter is published on sys.job.dlq with status, code and message", async () => {
     const { worker, jobId, job } = await running();
     await worker.report(job, { status: JobStatus.FAILED, errorCode: "E1", errorMessage: "m" });

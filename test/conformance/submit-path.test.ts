@@ -138,8 +138,10 @@ describe("dispatch", () => {
     const worker = await platform.worker({ pool, isLeased: true });
     const labels = { approval_granted: "true", Approval_Note: "x", "cordum.bus_msg_id": "1", preferred_pool: pool };
 
-    const ids = [await platform.submit({ topic, labels }), await platform.put({ topic, labels })];
+    const meta = { labels: { ...labels } };
+    const ids = [await platform.submit({ topic, labels }), await platform.put({ topic, labels, meta })];
     for (const id of ids) await platform.reaches(id, "SUCCEEDED");
+    expect(worker.taken[1]?.request.meta?.labels).toEqual({ preferred_pool: pool });
 
     expect(worker.taken.map(({ request }) => request.labels)).toEqual([
       { preferred_pool: pool },
@@ -262,6 +264,20 @@ describe("policy", () => {
 
   it("32: a tenant that stands in the metadata alone is the tenant for policy, storage and limits", async () => {
     const jobId = await platform.put({ topic: "job.tenanted", meta: { tenantId: "acme" } });
+
+    const record = await platform.reaches(jobId, "DENIED");
+
+    expect(record).toMatchObject({ tenant: "acme", errorMessage: "acme" });
+  });
+});
+
+describe("a job that names its tenant twice", () => {
+  it("32: is decided for the tenant that it is stored under", async () => {
+    const jobId = await platform.put({
+      topic: "job.tenanted",
+      meta: { tenantId: "acme" },
+      env: { tenant_id: "other" },
+    });
 
     const record = await platform.reaches(jobId, "DENIED");
 

@@ -61,7 +61,7 @@ export function ruleOf(id: string, decision: string, topic = "job.x"): string {
 }
 
 export function jobOf(topic: string, jobId = "j1") {
-  return inputFromJob(create(JobRequestSchema, { jobId, topic, tenantId: "default" }));
+  return inputFromJob(create(JobRequestSchema, { jobId, topic }), "default");
 }
 
 export async function openDesk(servers: TestServers, options: DeskOptions = {}): Promise<Desk> {

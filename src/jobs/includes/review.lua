@@ -11,13 +11,15 @@ local function review(key, id, round, revision, to, reason, votes, terms, expire
   local ends = tonumber(redis.call("HGET", entry, "expires") or "")
   if is_vote == "1" and ends and ends <= now_ms then return { 0, "expired", v[1], attempt } end
   local w = redis.call("HMGET", key, "deadline", "decided")
+  local is_new = false
   if decision ~= "" then
-    decide(key, id, decision, w[2])
+    is_new = decide(key, id, decision, w[2])
     redis.call("HSET", entry, "decision", decision)
   end
   redis.call("HSET", entry, "votes", votes, "terms", terms, "expires", expires, "updated", now_us)
   if to == "PENDING" then
     redis.call("HINCRBY", entry, "revision", 1)
+    if is_new then note(key, id, v[1], v[1], "approval_changed", v[3], v[4], v[5] or id, actor, decision) end
     local due = math.min(tonumber(expires) or math.huge, tonumber(w[1] or "") or math.huge)
     if due < math.huge then set_timer(key, id, text(due)) else redis.call("ZREM", prefix_of(key) .. "timers", id) end
   else

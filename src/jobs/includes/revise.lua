@@ -13,6 +13,11 @@ local function revise(key, id, seen_ptr, result_ptr, artifacts, code, message, o
   if artifacts ~= "" then redis.call("HSET", key, "artifacts", artifacts) end
   if code ~= "" then redis.call("HSET", key, "error_code", code) end
   if message ~= "" then redis.call("HSET", key, "error_message", message) end
+  local entry = prefix_of(key) .. "dlq:" .. id
+  if redis.call("EXISTS", entry) == 1 then -- it holds what the record held until now
+    if code ~= "" then redis.call("HSET", entry, "reason_code", code) end
+    if message ~= "" then redis.call("HSET", entry, "reason", message) end
+  end
   if output ~= "" then
     remember(key, id, now_us, output)
     note(key, id, state, state, code, v[3], v[4], v[5] or id, "", output)
