@@ -32,7 +32,9 @@ describe("replan()", () => {
     ["change", "another rule asks", asks(terms, { ruleId: "other" })],
     ["change", "more people are asked for", asks({ ...terms, count: 3 })],
     ["release", "policy allows", decide(SafetyDecision.ALLOW, { snapshot: "s2" })],
-    ["release", "policy throttles", decide(SafetyDecision.THROTTLE, { snapshot: "s2" })],
+    ["release", "policy allows within limits", decide(SafetyDecision.ALLOW_WITH_CONSTRAINTS, { snapshot: "s2" })],
+    ["keep", "policy throttles", decide(SafetyDecision.THROTTLE, { snapshot: "s2", ruleId: "often" })],
+    ["keep", "policy gives no decision", decide(SafetyDecision.UNSPECIFIED, { snapshot: "s2", ruleId: "" })],
     ["deny", "policy denies", decide(SafetyDecision.DENY, { snapshot: "s2" })],
   ])("%s: %s", (kind, _, decision) => {
     expect(replan(approval(), decision)).toMatchObject({ kind });

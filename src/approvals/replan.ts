@@ -20,8 +20,20 @@ export function termsOf({ approvals = defaultTerms }: Pick<Decision, "approvals"
 
 /** Decides what a new decision on a job means for its pending approval. Another snapshot alone means nothing. */
 export function replan(approval: Approval, decision: Decision): Replan {
-  if (decision.decision === SafetyDecision.DENY) return { kind: "deny" };
-  if (decision.decision !== SafetyDecision.REQUIRE_APPROVAL) return { kind: "release" };
+  switch (decision.decision) {
+    case SafetyDecision.DENY:
+      return { kind: "deny" };
+    case SafetyDecision.ALLOW:
+    case SafetyDecision.ALLOW_WITH_CONSTRAINTS:
+      return { kind: "release" };
+    case SafetyDecision.REQUIRE_APPROVAL:
+      return replanTerms(approval, decision);
+    default:
+      return { kind: "keep" }; // "not now", or no answer: no reason to give up the votes
+  }
+}
+
+function replanTerms(approval: Approval, decision: Decision): Replan {
   const terms = termsOf(decision);
   const isSame = encodeTerms(terms) === encodeTerms(approval.terms) && saysTheSame(approval.decision, decision);
   if (isSame) return { kind: "keep" };

@@ -12,12 +12,17 @@ import { outputRules } from "./output.ts";
 import { PolicySources, type PolicySourcesOptions, type SourceFailures } from "./policy-sources.ts";
 import type { PublishedBundle } from "./ports.ts";
 import { formatProblem, type PolicyProblem, PolicySourceError } from "./problem.ts";
-import { evaluatePolicyWithRates, type RateCounter } from "./rates.ts";
+import { evaluatePolicyWithRates, type RateCounter, reviewPolicy } from "./rates.ts";
 
 /** Whoever decides about jobs: this process or a remote kernel. */
 export interface PolicyChecker {
   /** @throws DomainError `unavailable` when nobody can decide now; the job must wait, not run and not be denied */
   check(input: PolicyInput): Decision | Promise<Decision>;
+  /**
+   * Decides on a job that waits because of the rule `askedBy`, without leaving a trace. Other rules with a rate do not
+   * match. Absent: only `check` can be asked. @throws DomainError `unavailable`, as `check` does
+   */
+  review?(input: PolicyInput, askedBy: string): Decision | Promise<Decision>;
 }
 
 /** Whoever says what to look for in results. */
@@ -153,6 +158,11 @@ class SourceKernel implements PolicyKernel {
 
   evaluate(input: PolicyInput): Decision | Promise<Decision> {
     return this.#decide(input, true);
+  }
+
+  review(input: PolicyInput, askedBy: string): Decision | Promise<Decision> {
+    const policy = this.policy();
+    return policy.hasRates ? reviewPolicy(policy, input, askedBy) : evaluatePolicy(policy, input);
   }
 
   #decide(input: PolicyInput, isDryRun: boolean): Decision | Promise<Decision> {

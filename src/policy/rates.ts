@@ -42,12 +42,31 @@ export async function evaluatePolicyWithRates(
   if (refused !== undefined) return refused;
   const facts = factsOf(input, policy.defaultTenant);
   const member = input.jobId || randomUUID();
+  return decideRated(policy, facts, (rule, rate) => {
+    const request = toRateRequest(rule, rate, facts, member);
+    return isDryRun ? counter.peek(request) : counter.take(request);
+  });
+}
+
+/**
+ * Decides without counts on a job that waits for people: how many others come meanwhile is nothing to it. Rules with a
+ * rate do not match, but for the one that made the job wait, which still asks.
+ */
+export async function reviewPolicy(policy: CompiledPolicy, input: PolicyInput, askedBy: string): Promise<Decision> {
+  const refused = refusedTopic(input);
+  if (refused !== undefined) return refused;
+  return decideRated(policy, factsOf(input, policy.defaultTenant), async ({ id }) => id === askedBy);
+}
+
+async function decideRated(
+  policy: CompiledPolicy,
+  facts: Facts,
+  isReached: (rule: PolicyRule, rate: RateWindow) => Promise<boolean>,
+): Promise<Decision> {
   /** Whether the rule matches, its rate included. */
   const applies = async (number: number) => {
     const rule = policy.rules[number];
-    if (rule?.rate === undefined) return true;
-    const request = toRateRequest(rule, rule.rate, facts, member);
-    return isDryRun ? counter.peek(request) : counter.take(request);
+    return rule?.rate === undefined || isReached(rule, rule.rate);
   };
   for (let from = 0; ; ) {
     const number = firstMatch(policy.index, facts, { from, withRated: true });

@@ -15,7 +15,7 @@ import {
   priorityName,
   publishTransition,
 } from "../jobs/index.ts";
-import { type Decision, inputFromJob } from "../policy/index.ts";
+import { type Decision, inputFromJob, type PolicyChecker } from "../policy/index.ts";
 import type { Dispatcher, Placed } from "./dispatcher.ts";
 import { endJob } from "./ending.ts";
 import { isForged } from "./is-forged.ts";
@@ -27,8 +27,8 @@ export interface Admission {
   admitPacket(bytes: Uint8Array, subject: string): Promise<Outcome>;
   /** Decides on a recorded job again, for one that nobody admitted or that was throttled. */
   admitRecord(record: JobRecord): Promise<void>;
-  /** What policy says of a recorded job now, or why it does not say. */
-  decide(record: JobRecord): Promise<Decision | DomainError>;
+  /** What policy says now of a job that the rule `askedBy` made wait for people, or why it does not say. */
+  review(record: JobRecord, askedBy: string): Promise<Decision | DomainError>;
   /** Leaves the jobs that it would look at again to others. */
   close(): void;
 }
@@ -88,13 +88,16 @@ export function createAdmission(ports: SchedulerPorts, dispatcher: Dispatcher): 
   }
 
   /** The decision, or why there is none now. */
-  async function decide(request: JobRequest): Promise<Decision | DomainError> {
+  async function decide(
+    request: JobRequest,
+    ask: PolicyChecker["check"] = (input) => policy.check(input),
+  ): Promise<Decision | DomainError> {
     try {
       const tenant = tenantOf(request, limits.defaultTenant);
       const known = ports.effectiveConfig(request, tenant);
       const config = known instanceof Promise ? await known : known;
       const input = inputFromJob(request, tenant);
-      return await policy.check(config ? { ...input, effectiveConfig: config.data } : input);
+      return await ask(config ? { ...input, effectiveConfig: config.data } : input);
     } catch (error) {
       if (error instanceof DomainError && error.code === "unavailable") return error;
       throw error;
@@ -256,13 +259,18 @@ export function createAdmission(ports: SchedulerPorts, dispatcher: Dispatcher): 
     else await enforce({ request, encoded, traceId }, decision);
   }
 
+  /** Counts nothing where policy can do so. */
+  function review(record: JobRecord, askedBy: string): Promise<Decision | DomainError> {
+    return decide(record.request, (input) => policy.review?.(input, askedBy) ?? policy.check(input));
+  }
+
   function close(): void {
     isClosed = true;
     for (const timer of retries.values()) clearTimeout(timer);
     retries.clear();
   }
 
-  return { admitPacket, admitRecord, decide: (record) => decide(record.request), close };
+  return { admitPacket, admitRecord, review, close };
 }
 
 /** The job in a submit packet, without labels and env that only the platform may set; or why there is none. */

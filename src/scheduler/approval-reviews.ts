@@ -9,7 +9,6 @@ import {
   replan,
   transitionOf,
 } from "../approvals/index.ts";
-import { DomainError } from "../errors/index.ts";
 import { type Cursor, publishTransition } from "../jobs/index.ts";
 import type { Decision } from "../policy/index.ts";
 import { createLease, type RedisClient } from "../redis/index.ts";
@@ -68,40 +67,50 @@ export function startApprovalReviews(
   /** Whether the policy of the last pass still decides, as far as the oldest approval can tell. */
   async function isUpToDate({ snapshot, atMs, isPartial }: Pass): Promise<boolean> {
     if (isPartial) return false;
-    const oldest = await approvals.pending("all", { cursor: undefined, limit: 1 });
-    const [row] = (await approvals.load(oldest)).values();
-    if (!row) return true;
-    const decision = await admission.decide(row.job);
-    if (decision instanceof DomainError) return true; // nobody can decide now
-    return decision.snapshot === snapshot && performance.now() - atMs < fullPassEveryMs;
+    if (performance.now() - atMs >= fullPassEveryMs) return false;
+    for (const oldest of await approvals.pending("all", { cursor: undefined, limit })) {
+      const [row] = (await approvals.load([oldest])).values();
+      if (!row) continue; // its record is gone
+      const decision = await decide(row);
+      if (!(decision instanceof Error)) return decision.snapshot === snapshot;
+    }
+    return true; // nothing waits, or nobody can decide now
+  }
+
+  /** What policy says of a waiting job, or why it does not say: that is no reason to keep the others waiting. */
+  async function decide({ job, approval }: ApprovalRow): Promise<Decision | Error> {
+    try {
+      return await admission.review(job, approval.decision?.ruleId ?? "");
+    } catch (error) {
+      return error as Error;
+    }
   }
 
   async function reviewShard(current: Pass, shard: number, cursor: Cursor | undefined): Promise<void> {
     const rows = await approvals.pending(shard, { cursor, limit });
+    const failed: { err: unknown; job_id: string }[] = [];
     for (const row of (await approvals.load(rows)).values()) {
       if (closing.signal.aborted) return;
-      const decision = await reviewOne(current, row);
-      if (decision instanceof DomainError) return; // nobody can decide now: the same rows again, later
+      await reviewOne(current, row).catch((err) => failed.push({ err, job_id: row.job.id }));
+    }
+    if (failed.length > 0) {
+      current.isPartial = true;
+      // One line for a page: while nobody can decide, all of them fail.
+      log.warn({ ...failed[0], shard, failed: failed.length }, "pending approvals not reviewed yet");
     }
     if (rows.length < limit) current.open.delete(shard);
     else current.open.set(shard, rows.at(-1));
   }
 
-  /** Why nobody can decide, when that is so. What fails otherwise must not keep the others waiting. */
-  async function reviewOne(current: Pass, row: ApprovalRow): Promise<DomainError | undefined> {
-    if (row.approval.state !== "PENDING" || row.job.state !== "APPROVAL_REQUIRED") return undefined;
-    try {
-      const decision = await admission.decide(row.job);
-      if (decision instanceof DomainError) return decision;
-      const isDone = await apply(row, decision, replan(row.approval, decision));
-      const hasChanged = current.snapshot !== undefined && current.snapshot !== decision.snapshot;
-      if (!isDone || hasChanged) current.isPartial = true;
-      current.snapshot = decision.snapshot;
-    } catch (error) {
-      log.warn({ err: error, job_id: row.job.id }, "pending approval not reviewed yet");
-      current.isPartial = true;
-    }
-    return undefined;
+  /** @throws what kept it from being decided, or changed */
+  async function reviewOne(current: Pass, row: ApprovalRow): Promise<void> {
+    if (row.approval.state !== "PENDING" || row.job.state !== "APPROVAL_REQUIRED") return;
+    const decision = await decide(row);
+    if (decision instanceof Error) throw decision;
+    const isDone = await apply(row, decision, replan(row.approval, decision));
+    const hasChanged = current.snapshot !== undefined && current.snapshot !== decision.snapshot;
+    if (!isDone || hasChanged) current.isPartial = true;
+    current.snapshot = decision.snapshot;
   }
 
   /** False when somebody was quicker. */
