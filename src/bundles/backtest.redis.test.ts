@@ -1,3 +1,4 @@
+import { Code } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type Platform, startPlatform } from "../../test/support/platform.ts";
 import { type Desk, openDesk, ruleOf } from "../../test/support/policy-desk.ts";
@@ -49,6 +50,10 @@ it("decides the last jobs again with the drafts, and tells what would be otherwi
   expect(await desk.api({ crossTenant: true }).backtestPolicy({ limit: 5, topic: "job.x" })).toMatchObject({
     total: 5n,
   });
-  expect(await desk.api({ tenant: "acme" }).backtestPolicy({})).toMatchObject({ total: 1n, changed: 1n });
+  expect(await desk.api({ crossTenant: true }).backtestPolicy({ tenant: "acme" })).toMatchObject({
+    total: 1n,
+    changed: 1n,
+  });
+  await expect(desk.api({ tenant: "acme" }).backtestPolicy({})).rejects.toMatchObject({ code: Code.PermissionDenied });
   expect(await stored()).toEqual(before);
 });

@@ -2,7 +2,14 @@ import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { PolicyRequest, PolicyService } from "@cordum/proto/cordum/v1/policy_pb.js";
 import { requireTenant } from "../auth/index.ts";
 import { DomainError, invalidField } from "../errors/index.ts";
-import { evaluatePolicy, explainPolicy, type PolicyInput, summarize } from "../policy/index.ts";
+import {
+  concerns,
+  evaluatePolicy,
+  explainPolicy,
+  explanationFor,
+  type PolicyInput,
+  summarize,
+} from "../policy/index.ts";
 import { callerKey } from "../rpc/index.ts";
 import { backtest } from "./backtest.ts";
 import { compileCandidate, selectDrafts, testBundles, withDrafts } from "./candidate.ts";
@@ -10,7 +17,7 @@ import { createDraftedPolicies } from "./drafted-policies.ts";
 import { noBundle } from "./drafts.ts";
 import type { Bundle } from "./model.ts";
 import { parseBundleId } from "./model.ts";
-import { requirePlatform } from "./platform.ts";
+import { isPlatform, requirePlatform } from "./platform.ts";
 import type { PolicyServiceDeps } from "./service-deps.ts";
 import { toPolicyInput } from "./to-input.ts";
 import { toComparisonMessage, toVerdict } from "./to-message.ts";
@@ -54,14 +61,19 @@ export function createQuestions(deps: PolicyServiceDeps): Questions {
     async simulatePolicy(request, context) {
       const input = await toInput(request, context);
       if (request.draftBundleIds.length === 0) return toVerdict(request.jobId, await kernel.evaluate(input));
+      requirePlatform(context.values.get(callerKey), deps.defaultTenant);
       return toVerdict(request.jobId, evaluatePolicy(await drafted(request.draftBundleIds.map(toId)), input));
     },
     async explainPolicy(request, context) {
       const input = await toInput(request, context);
       const { draftBundleIds: ids, jobId } = request;
+      const caller = context.values.get(callerKey);
+      if (ids.length > 0) requirePlatform(caller, deps.defaultTenant);
       const policy = ids.length === 0 ? kernel.policy() : await drafted(ids.map(toId));
-      const explanation = explainPolicy(policy, input);
-      const rules = policy.rules.length;
+      const isAll = isPlatform(caller, deps.defaultTenant);
+      const whole = explainPolicy(policy, input);
+      const explanation = isAll ? whole : explanationFor(input.tenant, whole);
+      const rules = isAll ? policy.rules.length : policy.rules.filter((rule) => concerns(rule, input.tenant)).length;
       return {
         verdict: toVerdict(jobId, explanation.decision),
         considered: explanation.considered.map(({ rule, source, matched, failed = "", detail }) => {
@@ -75,6 +87,7 @@ export function createQuestions(deps: PolicyServiceDeps): Questions {
     async simulatePolicyBundle({ bundleId, request, content }, context) {
       const id = parseBundleId(bundleId);
       if (request === undefined) throw invalidField("request", "is required");
+      requirePlatform(context.values.get(callerKey), deps.defaultTenant);
       const input = await toInput(request, context, "request.");
       if (content.trim() === "") return toVerdict(request.jobId, evaluatePolicy(await drafted([id]), input));
       if (!context.values.get(callerKey).allows("policy.write")) {
@@ -89,6 +102,7 @@ export function createQuestions(deps: PolicyServiceDeps): Questions {
       const scope = caller.crossTenant && tenant === "" ? undefined : requireTenant(caller, tenant);
       const { drafts, bundles } = await store.state();
       const chosen = selectDrafts(drafts, bundleIds.map(toId), { withPacks: true });
+      if (chosen.length > 0) requirePlatform(caller, deps.defaultTenant);
       const { policy } = await compileCandidate({ kernel }, withDrafts(bundles, chosen, now()));
       const perKind = examples || defaultExamples;
       const query = { tenant: scope, topic, limit: limit || defaultBacktestLimit, examples: perKind };

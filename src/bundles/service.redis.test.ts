@@ -172,6 +172,35 @@ describe("simulation", () => {
     await expect(acme.listPolicyBundles({})).rejects.toMatchObject({ code: Code.PermissionDenied });
   });
 
+  it("tries drafts for callers of the platform only", async () => {
+    await desk.api().putPolicyBundle({ bundleId: "secops/a", content: deny });
+    const acme = desk.api({ tenant: "acme" });
+    const refused = { code: Code.PermissionDenied };
+    const bundleId = "secops/a";
+
+    await expect(acme.simulatePolicy({ ...request, draftBundleIds: [bundleId] })).rejects.toMatchObject(refused);
+    await expect(acme.explainPolicy({ ...request, draftBundleIds: [bundleId] })).rejects.toMatchObject(refused);
+    await expect(acme.simulatePolicyBundle({ bundleId, request })).rejects.toMatchObject(refused);
+    await expect(acme.simulatePolicyBundle({ bundleId, request, content: deny })).rejects.toMatchObject(refused);
+    expect(await acme.simulatePolicy(request)).toMatchObject({ ruleId: "base" });
+  });
+
+  it("explains to another tenant by rules that can be about it, without what they ask for", async () => {
+    const rule = (id: string, tenant: string) =>
+      `  - {id: ${id}, decision: deny, match: {tenants: [${tenant}], topics: ["job.secret"]}}\n`;
+    await publishBundle("secops/a", `rules:\n${rule("theirs", "other")}${rule("ours", "ACME")}`);
+
+    const seen = await desk.api({ tenant: "acme" }).explainPolicy(request);
+
+    expect(seen.considered.map(({ ruleId, detail }) => [ruleId, detail])).toEqual([
+      ["ours", ""],
+      ["base", ""],
+    ]);
+    expect(seen.rules).toBe(2);
+    expect(seen.summary).not.toContain("theirs");
+    expect((await desk.api().explainPolicy(request)).considered).toHaveLength(3);
+  });
+
   it("explains with every rule that was considered", async () => {
     await publishBundle("secops/a", ruleOf("s", "deny", "job.y"));
 

@@ -1,6 +1,6 @@
 import { canonicalJson, hashOf, type JsonMap } from "./json.ts";
 import { deepMerge } from "./merge.ts";
-import { restrict } from "./restrictions.ts";
+import { layersOf, restrict } from "./restrictions.ts";
 import { type Scope, scopes } from "./scopes.ts";
 
 /** What holds for one job, step, workflow, team or tenant. */
@@ -29,7 +29,7 @@ export interface Layer {
 /** Pure: all layers merged, narrower ones over wider ones; restrictions only add up. */
 export function compose(layers: readonly Layer[]): EffectiveConfig {
   const ordered = scopes.flatMap((scope) => layers.filter((layer) => layer.scope === scope));
-  const all = ordered.map(({ data }) => data);
+  const all = ordered.flatMap(({ data }) => layersOf(data));
   const data = restrict(all.reduce<JsonMap>(deepMerge, {}), all);
   const revisionOf = (scope: Scope) => ordered.find((layer) => layer.scope === scope)?.revision ?? 0;
   const version = scopes.map((scope) => `${scope}:${revisionOf(scope)}`).join("|");

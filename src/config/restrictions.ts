@@ -7,7 +7,7 @@ import { isMap, type Json, type JsonMap, member } from "./json.ts";
  * R2. `allowed_*` and `mcp.allow_*` only shrink: what is allowed is allowed by each scope that has the list. An empty
  *     list, or null, allows everything.
  * R3. What is not a list of texts, where one belongs, stays as it is: policy refuses every job then.
- * R4. `data.safety` counts as `safety` does, and what it restricts is put into `safety`.
+ * R4. `data.safety` counts as `safety` does, and is put there.
  */
 const denies = /^(denied|blocked)_/;
 const allows = /^allowed_/;
@@ -18,11 +18,21 @@ const mcpAllows = /^allow_/;
 export const nothing = "(none)";
 
 /**
+ * The layers that a document stands for. Policy honours `data.safety` as well, and documents written before it was
+ * refused may hold it: it is a layer of its own, below the rest of the document.
+ */
+export function layersOf(data: JsonMap): readonly JsonMap[] {
+  const inner = member(data, "data");
+  const safety = isMap(inner) ? member(inner, "safety") : undefined;
+  return safety === undefined ? [data] : [{ safety }, data];
+}
+
+/**
  * Puts the lists of all layers back into what they have merged to.
  * @param layers - the data of the documents, widest first
  */
 export function restrict(merged: JsonMap, layers: readonly JsonMap[]): JsonMap {
-  const all = layers.flatMap(safetiesOf).filter(isGiven);
+  const all = layers.map((layer) => member(layer, "safety")).filter(isGiven);
   if (all.length === 0) return merged;
   const wrong = all.find((safety) => !isMap(safety));
   if (wrong !== undefined) return Object.fromEntries([...Object.entries(merged), ["safety", wrong]]);
@@ -33,12 +43,6 @@ export function restrict(merged: JsonMap, layers: readonly JsonMap[]): JsonMap {
   const safety = [...Object.entries(isMap(mergedSafety) ? mergedSafety : {}), ...lists, ...mcp];
   if (safety.length === 0) return merged;
   return Object.fromEntries([...Object.entries(merged), ["safety", Object.fromEntries(safety)]]);
-}
-
-/** `safety`, and `data.safety`, which policy honours as well: documents written before it was refused may hold it. */
-function safetiesOf(layer: JsonMap): (Json | undefined)[] {
-  const data = member(layer, "data");
-  return [member(layer, "safety"), isMap(data) ? member(data, "safety") : undefined];
 }
 
 function restrictedMcp(safeties: readonly JsonMap[]): [string, Json][] {

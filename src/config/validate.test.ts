@@ -87,6 +87,12 @@ describe("normalize()", () => {
     expect(normalize(data)).toEqual(data);
   });
 
+  it("reads data.safety, which policy honours too, in the same way", () => {
+    expect(normalize({ data: { safety: { DENIED_TOPICS: ["job.x"] }, Other: 1 } })).toEqual({
+      data: { safety: { denied_topics: ["job.x"] }, Other: 1 },
+    });
+  });
+
   it("a key in two spellings keeps both, and is refused", () => {
     expect(wrongFields({ safety: { denied_topics: ["job.a"], Denied_Topics: ["job.b"] } })).toEqual([
       "data.safety.Denied_Topics",

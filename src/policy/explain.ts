@@ -3,6 +3,7 @@ import type { Decision } from "./decision.ts";
 import { describeFailure } from "./describe-failure.ts";
 import { decide, refusedTopic, tenantMcpRefusal } from "./evaluate.ts";
 import { type Facts, factsOf } from "./facts.ts";
+import { fold } from "./fold.ts";
 import { furtherRestrictions, furtherTags } from "./further-tags.ts";
 import type { PolicyInput } from "./input.ts";
 import { failedCondition, type Matcher } from "./matcher.ts";
@@ -41,6 +42,17 @@ export function explainPolicy(policy: CompiledPolicy, input: PolicyInput): Expla
   }
   const winner = policy.rules[number];
   return { decision: decide(policy, facts, number), considered, winner, overrides: overridesOf(policy, facts) };
+}
+
+/** Whether the rule can be about jobs of the tenant: it names no tenants, or this one. */
+export function concerns({ match }: PolicyRule, tenant: string): boolean {
+  return match.tenants.length === 0 || match.tenants.some((name) => fold(name) === fold(tenant));
+}
+
+/** What a tenant may see of an explanation: rules that are about others are theirs, and so is what conditions say. */
+export function explanationFor(tenant: string, explanation: Explanation): Explanation {
+  const visible = explanation.considered.filter(({ rule }) => concerns(rule, tenant));
+  return { ...explanation, considered: visible.map((considered) => ({ ...considered, detail: "" })) };
 }
 
 function decidingRule(policy: CompiledPolicy, facts: Facts): number {

@@ -9,7 +9,7 @@ export {
 } from "./compile-sources.ts";
 export type { Decision } from "./decision.ts";
 export { evaluatePolicy } from "./evaluate.ts";
-export { type ConsideredRule, type Explanation, explainPolicy } from "./explain.ts";
+export { type ConsideredRule, concerns, type Explanation, explainPolicy, explanationFor } from "./explain.ts";
 export { parseGlob } from "./glob.ts";
 export { inputFromJob, type PolicyInput } from "./input.ts";
 export {

@@ -3,9 +3,9 @@ import { describe, expect, it } from "vitest";
 import { asked, compileAll, policyOf } from "../../test/support/compiled-policy.ts";
 import { evaluatePolicy } from "./evaluate.ts";
 import { explainPolicy } from "./explain.ts";
-import { evaluatePolicyWithRates, type RateCounter, type RateRequest } from "./rates.ts";
+import { evaluatePolicyWithRates, type RateCounter, type RateRequest, reviewPolicy } from "./rates.ts";
 
-const { ALLOW, DENY, THROTTLE } = SafetyDecision;
+const { ALLOW, DENY, REQUIRE_APPROVAL, THROTTLE } = SafetyDecision;
 
 /** Counts without a window. */
 function fakeCounter() {
@@ -83,6 +83,25 @@ describe("evaluatePolicyWithRates()", () => {
     expect(taken[0]).toMatchObject({ member: "j0", limit: 2, windowMs: 60_000 });
   });
 
+  it.each([
+    ["another topic", { match: { topics: ["job.mail.a"] } }],
+    ["another window", { rate: { limit: 2, window: "1h", per: "tenant" } }],
+    ["another limit", { rate: { limit: 3, window: "1m", per: "tenant" } }],
+  ])("never counts two rules of one id together, with %s", async (_what, over) => {
+    const { taken } = await decisions([rated("tenant"), rated("tenant", over), allow], [{ topic: "job.mail.a" }]);
+
+    expect(new Set(taken.map(({ key }) => key)).size).toBe(2);
+  });
+
+  it("keeps counts over a reload with other rules and another limit", async () => {
+    const other = rated("tenant", { id: "first", rate: { limit: 9, window: "1m", per: "tenant" } });
+    const more = rated("tenant", { rate: { limit: 5, window: "1m", per: "tenant" } });
+    const before = await decisions([rated("tenant"), allow], [{}]);
+    const after = await decisions([other, more, allow], [{}]);
+
+    expect(after.taken.map(({ key }) => key)).toContain(before.taken[0]?.key);
+  });
+
   it("asks one rule after the other", async () => {
     const strict = rated("tenant", { id: "strict", decision: "deny", rate: { limit: 3, window: "1h", per: "tenant" } });
     const { found } = await decisions(
@@ -118,6 +137,19 @@ describe("evaluatePolicyWithRates()", () => {
     expect(policy.hasRates).toBe(true);
     expect(evaluatePolicy(policy, input).decision).toBe(ALLOW);
     expect(explainPolicy(policy, input).considered[0]).toMatchObject({ failed: "rate", matched: false });
+  });
+});
+
+describe("reviewPolicy()", () => {
+  const ask = rated("tenant", { id: "many", decision: "require_approval" });
+
+  it.each([
+    ["passes over rules with a rate", "all", ALLOW],
+    ["has the one that made the job wait ask on", "many", REQUIRE_APPROVAL],
+  ])("%s", async (_title, askedBy, decision) => {
+    const policy = policyOf({ rules: [rated("topic"), ask, allow] });
+
+    expect(await reviewPolicy(policy, asked({ topic: "job.mail.x" }), askedBy)).toMatchObject({ decision });
   });
 });
 

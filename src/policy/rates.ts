@@ -43,7 +43,7 @@ export async function evaluatePolicyWithRates(
   const facts = factsOf(input, policy.defaultTenant);
   const member = input.jobId || randomUUID();
   return decideRated(policy, facts, (rule, rate) => {
-    const request = toRateRequest(rule, rate, facts, member);
+    const request = toRateRequest(policy, rule, rate, facts, member);
     return isDryRun ? counter.peek(request) : counter.take(request);
   });
 }
@@ -80,13 +80,42 @@ async function decideRated(
   }
 }
 
-/** The rule's id keeps its counts over reloads; its limit and window may change meanwhile. */
+/** The rule's id keeps its counts over reloads; its limit may change meanwhile. No two rules share a count. */
 function toRateRequest(
+  policy: CompiledPolicy,
   rule: PolicyRule,
   { limit, windowMs, per }: RateWindow,
   facts: Facts,
   member: string,
 ): RateRequest {
   const subject = { principal: `${facts.tenant}\0${facts.actorId}`, tenant: facts.tenant, topic: facts.topic }[per];
-  return { key: [rule.source.source, rule.id, per, subject].join("\0"), member, limit, windowMs };
+  const { tier, source } = rule.source;
+  const parts = [tier, source, rule.id, String(namesakesBefore(policy, rule)), per, String(windowMs), subject];
+  return { key: parts.join("\0"), member, limit, windowMs };
+}
+
+/** By policy: for each rated rule, how many rated ones of the same id stand before it in the same document. */
+const namesakes = new WeakMap<CompiledPolicy, ReadonlyMap<PolicyRule, number>>();
+
+/** Two rules of one id are a warning only. Their place among each other tells them apart, and stays over reloads. */
+function namesakesBefore(policy: CompiledPolicy, rule: PolicyRule): number {
+  let numbers = namesakes.get(policy);
+  if (numbers === undefined) {
+    numbers = numberNamesakes(policy.rules);
+    namesakes.set(policy, numbers);
+  }
+  return numbers.get(rule) ?? 0;
+}
+
+function numberNamesakes(rules: readonly PolicyRule[]): ReadonlyMap<PolicyRule, number> {
+  const counts = new Map<string, number>();
+  const numbers = new Map<PolicyRule, number>();
+  for (const rule of rules) {
+    if (rule.rate === undefined) continue;
+    const name = [rule.source.tier, rule.source.source, rule.id].join("\0");
+    const count = counts.get(name) ?? 0;
+    numbers.set(rule, count);
+    counts.set(name, count + 1);
+  }
+  return numbers;
 }
