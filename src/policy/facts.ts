@@ -26,6 +26,7 @@ export function factsOf(input: PolicyInput, defaultTenant: string): Facts {
     capability: fold(meta?.capability ?? ""),
     packId: fold(meta?.packId ?? ""),
     actorId: fold(meta?.actorId ?? "") || fold(input.principalId),
+    countedPrincipal: fold(input.principalId) || fold(meta?.actorId ?? ""),
     actorType: actorTypeName(meta?.actorType),
     riskTags,
     requires: meta === undefined ? none : foldAll(meta.requires),

@@ -1,3 +1,5 @@
+import { create } from "@bufbuild/protobuf";
+import { JobMetadataSchema } from "@cordum/proto/cordum/agent/v1/job_pb.js";
 import { SafetyDecision } from "@cordum/proto/cordum/v1/job_pb.js";
 import { describe, expect, it } from "vitest";
 import { asked, compileAll, policyOf } from "../../test/support/compiled-policy.ts";
@@ -47,6 +49,17 @@ describe("evaluatePolicyWithRates()", () => {
     }
     return { found, taken };
   }
+
+  it("counts for the principal, whatever actor it names", async () => {
+    const names = ["x", "y", "z"];
+
+    const { found } = await decisions(
+      [rated("principal"), allow],
+      names.map((actorId) => ({ principalId: "bob", meta: create(JobMetadataSchema, { actorId }) })),
+    );
+
+    expect(found).toEqual([ALLOW, ALLOW, THROTTLE]);
+  });
 
   it("lets the limit pass, then the rule decides", async () => {
     const { found } = await decisions([rated("tenant"), allow], [{}, {}, {}, {}]);

@@ -88,7 +88,8 @@ function toRateRequest(
   facts: Facts,
   member: string,
 ): RateRequest {
-  const subject = { principal: `${facts.tenant}\0${facts.actorId}`, tenant: facts.tenant, topic: facts.topic }[per];
+  const { tenant, topic, countedPrincipal } = facts;
+  const subject = { principal: `${tenant}\0${countedPrincipal}`, tenant, topic }[per];
   const { tier, source } = rule.source;
   const parts = [tier, source, rule.id, String(namesakesBefore(policy, rule)), per, String(windowMs), subject];
   return { key: parts.join("\0"), member, limit, windowMs };

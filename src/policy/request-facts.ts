@@ -7,6 +7,8 @@ export interface RequestFacts {
   readonly capability: string;
   readonly packId: string;
   readonly actorId: string;
+  /** Whom rates are counted for: the principal that the gateway has authenticated, not the actor that a client names. */
+  readonly countedPrincipal: string;
   readonly actorType: string;
   readonly riskTags: readonly string[];
   readonly requires: readonly string[];
