@@ -85,7 +85,7 @@ describe("the published packages", () => {
       const { code, stdout } = await runCommand(join(folder, "node_modules/.bin/cordumctl"), submit, folder);
 
       expect(stdout).toContain("no rule matches, and the policy denies by default");
-      expect(code).toBe(1);
+      expect(code).toBe(3);
     } finally {
       await dev.stop();
     }
