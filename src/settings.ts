@@ -36,7 +36,7 @@ export function loadSettings(env: Env = process.env): Settings {
 
 /** A certificate is useless without its key, and the other way round. */
 function findMissingPartners(given: ReadonlySet<string>): string[] {
-  return ["NATS_TLS", "REDIS_TLS", "GRPC_TLS", "SAFETY_KERNEL_TLS"].flatMap((prefix) => {
+  return ["NATS_TLS", "REDIS_TLS", "GRPC_TLS", "SAFETY_KERNEL_TLS", "CONTEXT_ENGINE_TLS"].flatMap((prefix) => {
     const [cert, key] = [`${prefix}_CERT`, `${prefix}_KEY`];
     if (given.has(cert) === given.has(key)) return [];
     return given.has(cert)

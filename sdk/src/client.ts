@@ -10,6 +10,7 @@ import { PolicyService } from "@cordum/proto/cordum/v1/policy_pb.js";
 import { StatusService } from "@cordum/proto/cordum/v1/status_pb.js";
 import { StreamService } from "@cordum/proto/cordum/v1/stream_pb.js";
 import { WorkerService } from "@cordum/proto/cordum/v1/worker_pb.js";
+import { WorkflowService } from "@cordum/proto/cordum/v1/workflow_pb.js";
 import { resolveGateway } from "./connection.ts";
 import { type SubmitInput, type SubmitOptions, submitAndWait } from "./submit.ts";
 
@@ -34,6 +35,7 @@ export interface CordumClient {
   readonly config: Client<typeof ConfigService>;
   readonly audit: Client<typeof AuditService>;
   readonly workers: Client<typeof WorkerService>;
+  readonly workflows: Client<typeof WorkflowService>;
   readonly dlq: Client<typeof DlqService>;
   readonly memory: Client<typeof MemoryService>;
   readonly stream: Client<typeof StreamService>;
@@ -64,6 +66,7 @@ export function createClient(options: ClientOptions = {}): CordumClient {
     config: createConnectClient(ConfigService, transport),
     audit: createConnectClient(AuditService, transport),
     workers: createConnectClient(WorkerService, transport),
+    workflows: createConnectClient(WorkflowService, transport),
     dlq: createConnectClient(DlqService, transport),
     memory: createConnectClient(MemoryService, transport),
     stream: createConnectClient(StreamService, transport),

@@ -129,10 +129,10 @@ export function createApprovals(deps: ApprovalsDeps): Approvals {
     const reply = await store.settle({ jobId, round, revision, to: "REJECTED", reason: "", votes: all, finish });
     if (reply.kind === "refused") return "overtaken";
     countDecided("REJECTED");
-    publishTransition(bus, { ...transitionOf(job, reply), to, errorCode, errorMessage });
+    publishTransition(bus, { ...transitionOf(job, reply), to, errorCode, errorMessage, isStep: reply.isStep });
     try {
       await publishDeadLetter(bus, { jobId, traceId, status: to, errorCode, errorMessage });
-      store.published(jobId);
+      if (!reply.isStep) store.published(jobId);
     } catch (error) {
       bus.log.warn({ err: error, job_id: jobId }, "a rejection was recorded but not published; the sweeper will");
     }

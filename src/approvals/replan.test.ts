@@ -3,7 +3,7 @@ import { DecisionRecordSchema, SafetyDecision } from "@cordum/proto/cordum/v1/jo
 import { describe, expect, it } from "vitest";
 import type { ApprovalTerms, Decision } from "../policy/index.ts";
 import type { Approval, Vote } from "./model.ts";
-import { covers, replan } from "./replan.ts";
+import { covers, replan, stillCovers } from "./replan.ts";
 
 /** As the kernel makes them. */
 function decide(decision: SafetyDecision, over: Partial<Decision> = {}): Decision {
@@ -61,5 +61,18 @@ describe("covers()", () => {
     expect(covers(given(), decision, "other")).toBe(false);
     expect(covers(given({ usedAt: 1 }), decision, "h")).toBe(false);
     expect(covers(given({ state: "PENDING" }), decision, "h")).toBe(false);
+  });
+});
+
+describe("stillCovers()", () => {
+  const used = (over: Partial<Approval> = {}) =>
+    approval({ state: "APPROVED", votes: [vote("a"), vote("b")], usedAt: 1, ...over });
+
+  it("holds for what the same rule asks of the same job, whatever else it says, if the votes can bear it", () => {
+    expect(stillCovers(used(), asks(terms, { snapshot: "s2", reason: "otherwise" }), "h")).toBe(true);
+    expect(stillCovers(used(), asks({ ...terms, count: 3 }), "h")).toBe(false);
+    expect(stillCovers(used(), asks(terms, { ruleId: "other" }), "h")).toBe(false);
+    expect(stillCovers(used(), asks(terms), "other")).toBe(false);
+    expect(stillCovers(used({ state: "REJECTED" }), asks(terms), "h")).toBe(false);
   });
 });

@@ -50,6 +50,19 @@ export function covers(approval: Approval, decision: Decision, jobHash: string):
   );
 }
 
+/**
+ * Whether the approval under which a job went on, and now waits for a worker, is enough for what policy asks by now: the
+ * same rule asks for no more than was given. Another rule has not been agreed to.
+ */
+export function stillCovers(approval: Approval, decision: Decision, jobHash: string): boolean {
+  return (
+    approval.state === "APPROVED" &&
+    approval.jobHash === jobHash &&
+    approval.decision?.ruleId === decision.ruleId &&
+    isSatisfied(termsOf(decision), approval.votes)
+  );
+}
+
 function saysTheSame(
   earlier: DecisionRecord | undefined,
   { ruleId, reason, recordBytes, snapshot }: Decision,

@@ -6,8 +6,10 @@ const everything: Grant = () => true;
 /** Every permission is `<resource>.<action>`; what only looks ends in `.read`. The audit log is not for everybody. */
 const reading: Grant = (permission) => permission.endsWith(".read") && permission !== "audit.read";
 
+const payloads: ReadonlySet<string> = new Set(["memory.read", "artifact.read"]);
+
 /** Sees what was decided and changed, but no payloads. */
-const auditing: Grant = (permission) => permission.endsWith(".read") && permission !== "memory.read";
+const auditing: Grant = (permission) => permission.endsWith(".read") && !payloads.has(permission);
 
 /** What each role may do. A permission that is new belongs to `admin` alone until it is added here. */
 const grants: Readonly<Record<string, Grant>> = {
@@ -21,11 +23,24 @@ const grants: Readonly<Record<string, Grant>> = {
     "status.read",
     "stream.read",
     "memory.read",
+    "memory.write",
+    "artifact.read",
+    "artifact.write",
     "policy.evaluate",
+    "schema.read",
+    "lock.read",
   ]),
   viewer: reading,
   auditor: auditing,
-  worker: anyOf(["memory.read", "jobs.read", "status.read"]),
+  worker: anyOf([
+    "memory.read",
+    "memory.write",
+    "artifact.read",
+    "artifact.write",
+    "jobs.read",
+    "status.read",
+    "schema.read",
+  ]),
   /** Looks at everything and decides on approvals, but submits nothing. */
   approver: (permission) => reading(permission) || permission === "approvals.decide",
 };

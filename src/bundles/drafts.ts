@@ -2,7 +2,8 @@ import type { KeyObject } from "node:crypto";
 import { DomainError, invalidField } from "../errors/index.ts";
 import { type PolicyProblem, signatureProblem, signedBundleBytes } from "../policy/index.ts";
 import { invalidPolicy, problemsOf } from "./candidate.ts";
-import { type Draft, ownerOf, timestampOf } from "./model.ts";
+import { type Draft, ownerOf, sha256Of, timestampOf } from "./model.ts";
+import { checkExpected, concernsLive, type Expected } from "./preconditions.ts";
 import type { BundleState, BundleStore } from "./store.ts";
 
 export interface DraftDeps {
@@ -26,53 +27,61 @@ export interface PutDraft {
   readonly updatedAt: string;
   /** Warnings only. */
   readonly problems: readonly PolicyProblem[];
+  /** SHA-256 of the content that was to decide before; empty for none. */
+  readonly beforeHash: string;
 }
 
 const maxTries = 10;
 
 /**
  * Writes a draft. Nothing of it decides before it is published.
- * @param expected - revision that the draft must have, 0 for none; undefined for any
- * @throws DomainError invalid_argument naming `bundle_id` or `content`; aborted for another revision
+ * @throws DomainError invalid_argument naming `bundle_id` or `content`; aborted when it is not as expected
  */
 export async function putDraft(
   deps: DraftDeps,
   id: string,
   { content, enabled, author, message, signature }: NewDraft,
-  expected: number | undefined,
+  expected: Expected,
 ): Promise<PutDraft> {
   if (content.trim() === "") throw invalidField("content", "must not be blank");
   if (ownerOf(id) === "core") throw invalidField("bundle_id", "must start with `secops/`");
   const updatedAt = timestampOf((deps.now ?? Date.now)());
   const base = { id, content, author, message, updatedAt, signature, deleted: false };
   const problems = await validate(deps, base);
+  let beforeHash = "";
   const revision = await write(deps, id, expected, ({ bundles, drafts }) => {
     const before = drafts.get(id) ?? bundles.get(id);
+    beforeHash = before?.content ? sha256Of(before.content) : "";
     // the content of a pack's bundle belongs to the pack; it can be switched off and on
     if (ownerOf(id) === "pack" && bundles.get(id)?.content !== content) {
       throw invalidField("content", `only \`enabled\` of the bundle of a pack can be changed; bundle_id ${id}`);
     }
     return { ...base, enabled: enabled ?? before?.enabled ?? true };
   });
-  return { revision, updatedAt, problems };
+  return { revision, updatedAt, problems, beforeHash };
 }
 
 /**
  * Drafts the removal of a bundle; drops the draft of one that was never published, or when `draftOnly` says so.
- * @throws DomainError not_found
+ * @returns SHA-256 of the content that is removed
+ * @throws DomainError not_found; aborted when it is not as expected
  */
 export async function deleteBundle(
   deps: DraftDeps,
   id: string,
   { draftOnly, author }: { draftOnly: boolean; author: string },
-): Promise<void> {
+  expected: Expected,
+): Promise<string> {
   const updatedAt = timestampOf((deps.now ?? Date.now)());
-  await write(deps, id, undefined, ({ bundles, drafts }) => {
+  let beforeHash = "";
+  await write(deps, id, expected, ({ bundles, drafts }) => {
     const isPublished = bundles.has(id);
+    beforeHash = sha256Of((drafts.get(id) ?? bundles.get(id))?.content ?? "");
     if (!drafts.has(id) && (draftOnly || !isPublished)) throw noBundle(id);
     if (draftOnly || !isPublished) return undefined;
     return { id, content: "", enabled: false, deleted: true, author, message: "", updatedAt, signature: "" };
   });
+  return beforeHash;
 }
 
 export function noBundle(id: string): DomainError {
@@ -83,16 +92,21 @@ export function noBundle(id: string): DomainError {
 async function write(
   { store }: DraftDeps,
   id: string,
-  expected: number | undefined,
+  expected: Expected,
   toDraft: (state: BundleState) => Draft | undefined,
 ): Promise<number> {
   for (let tries = 1; ; tries++) {
     const state = await store.state();
+    const found = { bundle: state.bundles.get(id), draft: state.drafts.get(id) };
+    checkExpected(id, expected, found);
     try {
-      const draft = toDraft(state);
-      return await store.putDraft(id, draft, expected ?? state.drafts.get(id)?.revision ?? 0);
+      const revision = expected.revision ?? found.draft?.revision ?? 0;
+      return await store.putDraft(id, toDraft(state), {
+        revision,
+        live: concernsLive(expected) ? state.revision : undefined,
+      });
     } catch (reason) {
-      const isRace = reason instanceof DomainError && reason.code === "aborted" && expected === undefined;
+      const isRace = reason instanceof DomainError && reason.code === "aborted" && expected.revision === undefined;
       if (!isRace || tries >= maxTries) throw reason;
     }
   }

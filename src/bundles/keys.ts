@@ -14,6 +14,8 @@ export const bundleKeys = {
   releaseHeads: "{policy}:release_heads",
   /** Hash: release id to the gzipped JSON of its bundles. */
   releaseBundles: "{policy}:release_bundles",
+  /** Hash: id of a bundle of an older installation to the release that took it in. */
+  imported: "{policy}:imported",
   /** Hash: what the shadow evaluates, and its counts. */
   shadow: "{policy}:shadow",
   /** List: examples of one kind of difference, newest first. */
@@ -21,3 +23,6 @@ export const bundleKeys = {
   /** Hash: `bytes` and `signature` of the last good base document from one place. */
   base: (placeHash: string) => `{policy}:base:${placeHash}`,
 } as const;
+
+/** String: the document in which older installations keep their bundles. It is only read. */
+export const oldPolicyKey = "cfg:system:policy";

@@ -166,7 +166,7 @@ describe("kernels", () => {
   it("start from the last good base when the place is broken, and take it up when it is repaired", async () => {
     const first = await open();
     const archive = createBaseArchive(() => first.redis);
-    const bundles = createBundleSource({ store: () => first.store, onBus: () => {} });
+    const bundles = createBundleSource({ store: () => first.store, onBus: () => {}, log: pino({ level: "silent" }) });
     const options = { path: first.path, bundles, archive, log: pino({ level: "silent" }) };
     await writeFile(first.path, "rules: [");
 

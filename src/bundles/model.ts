@@ -38,7 +38,7 @@ export interface StoredDraft extends Draft {
   readonly revision: number;
 }
 
-export type ReleaseAction = "publish" | "rollback" | "install";
+export type ReleaseAction = "publish" | "rollback" | "install" | "capture" | "import";
 
 /** A set of bundles that was live from a moment on. */
 export interface ReleaseHead {

@@ -24,8 +24,8 @@ afterAll(async () => {
 
 it("a kernel that starts while Redis is down decides nothing, and recovers by itself", async () => {
   await servers.killRedis();
-  const bundles = createBundleSource({ store: () => desk.store, onBus: () => {} });
   const log = pino({ level: "silent" });
+  const bundles = createBundleSource({ store: () => desk.store, onBus: () => {}, log });
   const kernel = await openPolicyKernel({ path: desk.path, bundles, log, reloadIntervalMs: 60_000 });
   try {
     expect(() => kernel.check(jobOf("job.x"))).toThrow(

@@ -32,7 +32,8 @@ function fieldsOf(stored: string): Record<string, unknown> {
   return { content: stored };
 }
 
-function isEnabled(value: unknown): boolean {
+/** A missing value is yes; a text or a number is what it says. */
+export function isEnabled(value: unknown): boolean {
   if (value === undefined) return true;
   if (typeof value === "boolean") return value;
   return ["1", "true", "yes", "y", "on"].includes(String(value).trim().toLowerCase());

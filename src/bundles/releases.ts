@@ -126,6 +126,14 @@ export async function installPackBundles(
   });
 }
 
+/** Records what is live as a release of its own, with a note. What decides stays as it is, and so do drafts. */
+export function capture(deps: ReleaseDeps, note: ReleaseNote): Promise<Released> {
+  return release(deps, async ({ bundles }) => {
+    const createdAt = timestampOf((deps.now ?? Date.now)());
+    return { drafts: [], bundles, head: { action: "capture", createdAt, ...note } };
+  });
+}
+
 /** Plans and commits, and plans anew when somebody else was faster. */
 async function release(
   deps: ReleaseDeps,

@@ -8,9 +8,10 @@ import { diffRules } from "./diff-rules.ts";
 import { deleteBundle, noBundle, putDraft } from "./drafts.ts";
 import { compareIds, parseBundleId, sha256Of, timestampOf } from "./model.ts";
 import { requirePlatform } from "./platform.ts";
+import { draftEtag, etagOf, expectedOf } from "./preconditions.ts";
 import { createQuestions } from "./questions.ts";
 import { type RawRule, readRawRules } from "./raw-rules.ts";
-import { publish, type Released, rollback } from "./releases.ts";
+import { capture, publish, type Released, rollback } from "./releases.ts";
 import type { PolicyServiceDeps } from "./service-deps.ts";
 import { keptExamples } from "./shadow-store.ts";
 import {
@@ -93,6 +94,7 @@ export function createPolicyService(deps: PolicyServiceDeps): ServiceImpl<typeof
       const { bundles, drafts } = await store.state();
       if (!bundles.has(id) && !drafts.has(id)) throw noBundle(id);
       const problems = kernel.problems();
+      context.responseHeader.set("etag", etagOf({ bundle: bundles.get(id), draft: drafts.get(id) }));
       return toBundleMessage(id, bundles.get(id), drafts.get(id), { withContent: true, problems });
     },
     async putPolicyBundle(request, context) {
@@ -101,15 +103,20 @@ export function createPolicyService(deps: PolicyServiceDeps): ServiceImpl<typeof
       const { content, enabled, message, signature, expectedRevision } = request;
       auditDetail(context, { resource: bundleResource(id), afterHash: sha256Of(content) });
       const draft = { content, enabled, author: request.author || author, message, signature };
-      const expected = expectedRevision === undefined ? undefined : Number(expectedRevision);
-      const { revision, updatedAt, problems } = await putDraft({ store, publicKey, now }, id, draft, expected);
+      const expected = expectedOf(expectedRevision, context.requestHeader);
+      const written = await putDraft({ store, publicKey, now }, id, draft, expected);
+      const { revision, updatedAt, problems, beforeHash } = written;
+      if (beforeHash !== "") auditDetail(context, { beforeHash });
+      context.responseHeader.set("etag", draftEtag(revision));
       return { id, updatedAt, revision: BigInt(revision), problems: problems.map(toProblem) };
     },
     async deletePolicyBundle({ bundleId, draftOnly }, context) {
       const author = platformCaller(context);
       const id = parseBundleId(bundleId);
       auditDetail(context, { resource: bundleResource(id) });
-      await deleteBundle({ store, now }, id, { draftOnly, author });
+      const expected = expectedOf(undefined, context.requestHeader);
+      const beforeHash = await deleteBundle({ store, now }, id, { draftOnly, author }, expected);
+      auditDetail(context, { beforeHash });
       return {};
     },
     async diffPolicyBundle({ bundleId, releaseId }, context) {
@@ -165,6 +172,14 @@ export function createPolicyService(deps: PolicyServiceDeps): ServiceImpl<typeof
       requireBundlesUsed();
       const released = await rollback(releaseDeps, snapshotId, { author: author || name, message, note, includePacks });
       return { ...(await takeEffect(released, context)), rollbackTo: snapshotId };
+    },
+    async capturePolicyRelease({ note }, context) {
+      const author = platformCaller(context);
+      auditDetail(context, { resource: "policy" });
+      const { release } = await capture(releaseDeps, { author, message: "", note });
+      auditDetail(context, { details: { snapshot_after: release.id } });
+      const kept = await store.getRelease(release.id);
+      return toReleaseMessage(release, [...(kept?.bundles.values() ?? [])]);
     },
     async listPolicyReleases({ pageSize, cursor }, context) {
       platformCaller(context);

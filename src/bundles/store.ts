@@ -2,7 +2,7 @@ import { promisify } from "node:util";
 import { gunzip, gzip } from "node:zlib";
 import { DomainError } from "../errors/index.ts";
 import { loadScript, type RedisClient, runScript, type ScriptArg } from "../redis/index.ts";
-import { bundleKeys } from "./keys.ts";
+import { bundleKeys, oldPolicyKey } from "./keys.ts";
 import { type Bundle, compareIds, type Draft, type ReleaseHead, type StoredDraft, sha256Of } from "./model.ts";
 import { readBundle } from "./read-bundle.ts";
 
@@ -42,6 +42,8 @@ export interface ReleasePlan {
   /** The whole set that is to be live. */
   readonly bundles: ReadonlyMap<string, Bundle>;
   readonly head: Omit<ReleaseHead, "id" | "changed">;
+  /** Ids of bundles of an older installation that have had their turn with it. */
+  readonly imported?: readonly string[];
 }
 
 export interface ReleasePage {
@@ -58,15 +60,23 @@ export interface BundleStore {
   state(): Promise<BundleState>;
   /**
    * Writes a draft, or removes it when there is none given.
-   * @param expected - revision that the draft must have, 0 for none; undefined for any
+   * @param expected - revision that the draft must have, 0 for none, and that of the live set; undefined for any
    * @throws DomainError aborted when it has another; resource_exhausted when there are too many drafts
    */
-  putDraft(id: string, draft: Draft | undefined, expected: number | undefined): Promise<number>;
+  putDraft(
+    id: string,
+    draft: Draft | undefined,
+    expected: { revision: number | undefined; live?: number | undefined },
+  ): Promise<number>;
   /** @returns undefined when what is live, or a draft, has changed meanwhile */
   release(plan: ReleasePlan): Promise<ReleaseHead | undefined>;
   /** Newest first. @param cursor - empty for the first page */
   releases(pageSize: number, cursor: string): Promise<ReleasePage>;
   getRelease(id: string): Promise<{ head: ReleaseHead; bundles: ReadonlyMap<string, Bundle> } | undefined>;
+  /** The policy of an older installation, as it stands there, and the ids of its bundles that had their turn here. */
+  old(): Promise<{ document: string | undefined; imported: ReadonlySet<string> }>;
+  /** Notes that bundles of an older installation had their turn, where no release is needed for it. */
+  noteImported(ids: readonly string[]): Promise<void>;
 }
 
 export function createBundleStore(redis: RedisClient, { kept = defaultKept } = {}): BundleStore {
@@ -94,17 +104,20 @@ export function createBundleStore(redis: RedisClient, { kept = defaultKept } = {
       return toLive(head, bundles);
     },
     state,
-    async putDraft(id, draft, expected) {
+    async putDraft(id, draft, { revision: expected, live }) {
       const keys = [bundleKeys.drafts, bundleKeys.draftRevisions, bundleKeys.head];
-      const args = [id, expected ?? "", draft === undefined ? "" : JSON.stringify(draft), maxDrafts];
+      const args = [id, expected ?? "", draft === undefined ? "" : JSON.stringify(draft), maxDrafts, live ?? ""];
       const [kind, number] = (await runScript(redis, putDraftScript, keys, args)) as [number, number];
       if (kind === 1) return number;
       if (kind === -1)
         throw new DomainError("resource_exhausted", `there are ${number} drafts; publish or delete some`);
-      const message = `the draft of bundle ${id} has revision ${number}, not ${expected}: somebody has changed it`;
+      const message =
+        kind === -2
+          ? `policy was published while bundle ${id} was changed`
+          : `the draft of bundle ${id} has revision ${number}, not ${expected}: somebody has changed it`;
       throw new DomainError("aborted", message, { reason: "revision_conflict" });
     },
-    async release({ from, drafts, bundles, head }) {
+    async release({ from, drafts, bundles, head, imported = [] }) {
       const changed = changedIds(from.bundles, bundles);
       const id = `r${from.revision + 1}-${hashOf(bundles).slice(0, 12)}`;
       const recorded: ReleaseHead = { id, ...head, changed };
@@ -125,8 +138,11 @@ export function createBundleStore(redis: RedisClient, { kept = defaultKept } = {
         ...sets.flatMap((bundle) => [bundle.id, JSON.stringify(bundle)]),
         removals.length,
         ...removals,
+        imported.length,
+        ...imported,
       ];
-      const done = await runScript(redis, releaseScript, [...keys, releaseHeads, releaseBundles], args);
+      const further = [releaseHeads, releaseBundles, bundleKeys.imported];
+      const done = await runScript(redis, releaseScript, [...keys, ...further], args);
       return done === 1 ? recorded : undefined;
     },
     async releases(pageSize, cursor) {
@@ -148,6 +164,14 @@ export function createBundleStore(redis: RedisClient, { kept = defaultKept } = {
       if (head === null || bundles === null) return undefined;
       const read = JSON.parse((await unzip(bundles)).toString()) as Bundle[];
       return { head: JSON.parse(head) as ReleaseHead, bundles: mapById(read) };
+    },
+    async old() {
+      const document = (await redis.get(oldPolicyKey)) ?? undefined;
+      const ids = document === undefined ? [] : await redis.hkeys(bundleKeys.imported);
+      return { document, imported: new Set(ids) };
+    },
+    async noteImported(ids) {
+      await redis.hset(bundleKeys.imported, Object.fromEntries(ids.map((id) => [id, ""])));
     },
   };
 }

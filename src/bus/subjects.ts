@@ -7,6 +7,10 @@ export const subjects = {
   cancel: "sys.job.cancel",
   heartbeat: "sys.heartbeat",
   workflowEvent: "sys.workflow.event",
+  /** Ends of jobs that are steps of runs, for one of the workflow engines. */
+  stepEnds: "sys.run.steps",
+  /** Committed changes of the status of runs of a tenant, or of all tenants. */
+  runEvents: (tenant?: string) => `evt.runs.${tenant === undefined ? "*" : encodeToken(tenant)}`,
   /** A configuration document has changed. */
   configChanged: "evt.config",
   /** The live policy bundles, or the shadow, may have changed. */

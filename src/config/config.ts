@@ -8,7 +8,13 @@ import { onChanges, publishChange } from "./events.ts";
 import { follow } from "./follow.ts";
 import { nameOf } from "./keys.ts";
 import { type ConfigAddress, systemDefault } from "./scopes.ts";
-import { type ChangeOptions, type ConfigStore, createConfigStore, type NewContent } from "./store.ts";
+import {
+  type ChangeOptions,
+  type ConfigStore,
+  createConfigStore,
+  type NewContent,
+  type RemovedDocument,
+} from "./store.ts";
 
 export interface ConfigOptions {
   redis: RedisClient;
@@ -30,8 +36,8 @@ export interface Config {
     change: (current: ConfigDocument | undefined) => NewContent,
     options: ChangeOptions,
   ): Promise<ConfigDocument>;
-  /** Removes a document and tells everybody. False when there was none. */
-  remove(address: ConfigAddress, options: ChangeOptions): Promise<boolean>;
+  /** Removes a document and tells everybody; see `ConfigStore.remove`. */
+  remove(address: ConfigAddress, options: ChangeOptions): Promise<RemovedDocument | undefined>;
   /** What holds, as the store has it now. */
   readEffective(ids: ConfigIds): Promise<EffectiveConfig>;
   /**
@@ -73,9 +79,9 @@ export function openConfig(options: ConfigOptions): Config {
       return document;
     },
     async remove(address, changeOptions) {
-      const revision = await store.remove(address, changeOptions);
-      if (revision !== undefined) changed(address, revision);
-      return revision !== undefined;
+      const removed = await store.remove(address, changeOptions);
+      if (removed !== undefined) changed(address, removed.revision);
+      return removed;
     },
     async readEffective(ids) {
       const documents = await Promise.all(addressesOf(ids).map((address) => store.get(address)));

@@ -5,8 +5,9 @@ import { startServers, type TestServers } from "../../test/support/servers.ts";
 import { createAuthenticator } from "../auth/index.ts";
 import { type Bus, openBus } from "../bus/index.ts";
 import { openRedis, type RedisClient } from "../redis/index.ts";
-import { createHealthRegistry, createRpcServer, type RpcServer } from "../rpc/index.ts";
+import { type AuditedCall, createHealthRegistry, createRpcServer, type RpcServer } from "../rpc/index.ts";
 import { type Config, openConfig } from "./config.ts";
+import { hashOf } from "./json.ts";
 import { createConfigService } from "./service.ts";
 
 let servers: TestServers;
@@ -15,6 +16,7 @@ let bus: Bus;
 let config: Config;
 let server: RpcServer;
 let url = "";
+const audited: AuditedCall[] = [];
 
 beforeAll(async () => {
   servers = await startServers();
@@ -31,6 +33,10 @@ beforeAll(async () => {
       defaultTenant: "default",
       allowAnonymous: false,
     }),
+    auditor: {
+      refused: async (call) => void audited.push(call),
+      begin: async (call) => async () => void audited.push(call),
+    },
     rateLimit: false,
     log,
     health: createHealthRegistry(),
@@ -100,6 +106,25 @@ describe("/api/v1/config", () => {
 
     expect(status).toBe(409);
     expect(JSON.stringify(body)).toContain("the revision is 2");
+  });
+
+  it("tells the audit log the hashes of what there was and of what there is, for each way to change it", async () => {
+    audited.length = 0;
+    const [one, two] = [{ a: 1 }, { a: 1, b: 2 }];
+    await call("POST", "", { scope: "system", data: one });
+    await call("PATCH", "", { scope: "system", patch: { b: 2 } });
+    await call("POST", "/rollback", { scope: "system", revision: 1 });
+    await call("DELETE", "?scope=system");
+    await call("DELETE", "?scope=system");
+
+    const hashes = audited.map(({ notes }) => [notes.beforeHash, notes.afterHash]);
+    expect(hashes).toEqual([
+      [undefined, hashOf(one)],
+      [hashOf(one), hashOf(two)],
+      [hashOf(two), hashOf(one)],
+      [hashOf(one), undefined],
+      [undefined, undefined], // there was none
+    ]);
   });
 
   it("keys that are traps are refused or inert, and never reach a prototype", async () => {

@@ -7,13 +7,13 @@ import { addressFor, type Target, visibleNames } from "./access.ts";
 import { checkShape } from "./check-shape.ts";
 import type { Config } from "./config.ts";
 import type { ConfigDocument } from "./document.ts";
-import { isMap, type JsonMap } from "./json.ts";
+import { hashOf, isMap, type JsonMap } from "./json.ts";
 import { listDocuments } from "./list.ts";
 import { applyMergePatch } from "./merge.ts";
 import { normalize } from "./normalize.ts";
 import { formatEtag, presentedRevision } from "./preconditions.ts";
 import type { ConfigAddress } from "./scopes.ts";
-import type { ChangeOptions } from "./store.ts";
+import type { ChangeOptions, NewContent } from "./store.ts";
 import { toConfigDocument, toListItem, toRevisionMessage } from "./to-message.ts";
 import { validate } from "./validate.ts";
 
@@ -38,6 +38,24 @@ export function createConfigService({ config }: { config: Config }): ServiceImpl
     return { expectedRevision, author: principal || keyId, message: request.message ?? "" };
   }
 
+  /** Changes a document; the audit log is told what there was before, and after. */
+  async function change(
+    address: ConfigAddress,
+    context: HandlerContext,
+    next: (current: ConfigDocument | undefined) => NewContent,
+    options: ChangeOptions,
+  ): Promise<ConfigDocument> {
+    let before: ConfigDocument | undefined;
+    const note = (current: ConfigDocument | undefined) => {
+      before = current; // the last one counts: somebody else may have been faster before
+      return next(current);
+    };
+    const document = await config.change(address, note, options);
+    const beforeHash = before ? { beforeHash: hashOf(before.data) } : {};
+    auditDetail(context, { ...beforeHash, afterHash: hashOf(document.data) });
+    return document;
+  }
+
   function sent(document: ConfigDocument, context: HandlerContext) {
     context.responseHeader.set("etag", formatEtag(document.revision));
     auditDetail(context, { details: { revision: String(document.revision) } });
@@ -56,7 +74,7 @@ export function createConfigService({ config }: { config: Config }): ServiceImpl
       const address = resolve(request, context);
       if (!request.data) throw invalidField("data", "is required; an empty map clears the document");
       const content = { data: checked(request.data as JsonMap, "data"), meta: checkedMeta(request.meta) };
-      const { revision } = await config.change(address, () => content, replacing(optionsOf(request, context)));
+      const { revision } = await change(address, context, () => content, replacing(optionsOf(request, context)));
       context.responseHeader.set("etag", formatEtag(revision));
       auditDetail(context, { details: { revision: String(revision) } });
       return { revision: BigInt(revision) };
@@ -66,15 +84,17 @@ export function createConfigService({ config }: { config: Config }): ServiceImpl
       const { patch } = request;
       if (!patch) throw invalidField("patch", "is required");
       checkShape(patch as JsonMap, "patch");
-      const change = (current: ConfigDocument | undefined) => {
+      const next = (current: ConfigDocument | undefined) => {
         const patched = applyMergePatch(current?.data ?? {}, normalize(patch as JsonMap));
         return { data: checked(isMap(patched) ? patched : {}, "data"), meta: current?.meta ?? {} };
       };
-      return sent(await config.change(address, change, optionsOf(request, context)), context);
+      return sent(await change(address, context, next, optionsOf(request, context)), context);
     },
     async deleteConfig(request, context) {
       const address = resolve(request, context);
-      if (!(await config.remove(address, replacing(optionsOf(request, context))))) throw notFound(address, 0);
+      const removed = await config.remove(address, replacing(optionsOf(request, context)));
+      if (!removed) throw notFound(address, 0);
+      if (removed.hash !== "") auditDetail(context, { beforeHash: removed.hash });
       return {};
     },
     async listConfigs(request, context) {
@@ -106,7 +126,7 @@ export function createConfigService({ config }: { config: Config }): ServiceImpl
       const content = { data: checked(earlier.data, "data"), meta: earlier.meta };
       const options = optionsOf(request, context);
       const message = options.message || `rollback to revision ${revision}`;
-      return sent(await config.change(address, () => content, replacing({ ...options, message })), context);
+      return sent(await change(address, context, () => content, replacing({ ...options, message })), context);
     },
     async getEffectiveConfig(request, context) {
       const tenant = requireTenant(context.values.get(callerKey), request.orgId.trim());

@@ -39,6 +39,13 @@ export interface ChangeOptions {
   mayReplaceUnreadable?: boolean;
 }
 
+export interface RemovedDocument {
+  /** That of the removal. */
+  revision: number;
+  /** SHA-256 of the data that there was; empty when it could not be read. */
+  hash: string;
+}
+
 export interface ConfigStore {
   /** @throws DomainError failed_precondition when what is stored cannot be read */
   get(address: ConfigAddress): Promise<ConfigDocument | undefined>;
@@ -58,8 +65,8 @@ export interface ConfigStore {
     change: (current: ConfigDocument | undefined) => NewContent,
     options: ChangeOptions,
   ): Promise<ConfigDocument>;
-  /** Removes a document; its history stays. @returns its last revision, or undefined when there was no document */
-  remove(address: ConfigAddress, options: ChangeOptions): Promise<number | undefined>;
+  /** Removes a document; its history stays. @returns undefined when there was no document */
+  remove(address: ConfigAddress, options: ChangeOptions): Promise<RemovedDocument | undefined>;
   /** Names that documents have or had, in byte order, inside one range of the index. */
   names(range: { min: Buffer; max: Buffer }, limit: number): Promise<string[]>;
 }
@@ -180,8 +187,12 @@ export function createConfigStore(redis: RedisClient, options: ConfigStoreOption
       return document as ConfigDocument;
     },
     async remove(address, changeOptions) {
-      const { revision } = await write(address, changeOptions, () => undefined);
-      return revision || undefined;
+      let hash = "";
+      const { revision } = await write(address, changeOptions, ({ document }) => {
+        hash = document ? hashOf(document.data) : "";
+        return undefined;
+      });
+      return revision > 0 ? { revision, hash } : undefined;
     },
     names: ({ min, max }, limit) => redis.zrangebylex(indexKey, min, max, "LIMIT", 0, limit),
   };

@@ -175,6 +175,10 @@ export interface Committed {
   pool: string;
   slot: string;
   atUs: number;
+  /** The job is a step of a run, which is told of its end until it has taken note of it. */
+  isStep: boolean;
+  /** Ends after which the run makes another attempt, comma before and after each. */
+  retriedStates: string;
 }
 
 export interface Dispatched {
@@ -301,7 +305,7 @@ export function toRefused(reply: unknown[]): Refused {
 }
 
 export function toCommitted(reply: unknown[]): Committed {
-  const [, from, attempt, tenant, topic, traceId, worker, pool, slot, atUs] = reply.map(String);
+  const [, from, attempt, tenant, topic, traceId, worker, pool, slot, atUs, run = ""] = reply.map(String);
   return {
     kind: "committed",
     from: from as JobStateName,
@@ -313,6 +317,8 @@ export function toCommitted(reply: unknown[]): Committed {
     pool: pool ?? "",
     slot: slot ?? "",
     atUs: Number(atUs),
+    isStep: run !== "",
+    retriedStates: run,
   };
 }
 

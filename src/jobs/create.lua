@@ -5,7 +5,8 @@
   ARGV[3] how long payloads are kept, ms
   ARGV    per job: id, request, digest, tenant, topic, trace id (empty: the id), priority, fingerprint,
           deadline from now (ms, 0 none), payload key (empty: written elsewhere), payload,
-          who submits it (may be empty), and whether to tend the indexes recent, tenant, topic and trace (0/1 each)
+          who submits it (may be empty), whether to tend the indexes recent, tenant, topic and trace (0/1 each), and for
+          a step of a run the states that it will try again, comma before and after each (empty: no step of a run)
   Returns per job {1, created (µs)}, {2, fingerprint, state, trace id, result pointer} when it exists, {-1, message} when
   it failed. ]]
 local time = redis.call("TIME")
@@ -21,7 +22,7 @@ local function index(key, score, id, tend)
 end
 
 local function create(n, job)
-  local at = 3 + (n - 1) * 16
+  local at = 3 + (n - 1) * 17
   local id, request, digest, tenant, topic = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5]
   local trace, priority, fingerprint = ARGV[at + 6], ARGV[at + 7], ARGV[at + 8]
   local deadline_ms, payload_key = tonumber(ARGV[at + 9]), ARGV[at + 10]
@@ -36,6 +37,7 @@ local function create(n, job)
     "priority", priority, "created", created, "@" .. created, "PENDING|0||")
   if trace ~= "" then redis.call("HSET", job, "trace", trace) end
   if ARGV[at + 12] ~= "" then redis.call("HSET", job, "submitter", ARGV[at + 12]) end
+  if ARGV[at + 17] ~= "" then redis.call("HSET", job, "run", ARGV[at + 17]) end
   if fingerprint ~= "" then redis.call("HSET", job, "fingerprint", fingerprint) end
   if deadline_ms > 0 then
     redis.call("HSET", job, "deadline", string.format("%.0f", now_ms + deadline_ms))

@@ -20,6 +20,8 @@ export interface Transition {
   resultPtr?: string;
   errorCode?: string;
   errorMessage?: string;
+  /** The end of a job that is a step of a run: the run is told, too. */
+  isStep?: boolean;
 }
 
 /** The wire value of a state's name. */
@@ -27,7 +29,7 @@ export function toJobState(name: JobStateName | undefined): JobState {
   return name === undefined ? JobState.UNSPECIFIED : JobState[name];
 }
 
-/** Messages of the bus that are being filled, by tenant. */
+/** Messages of the bus that are being filled, by subject. */
 const open = new WeakMap<Bus, Map<string, BinaryWriter>>();
 const listField = JobTransitionsSchema.field.transitions.number;
 
@@ -36,15 +38,19 @@ const listField = JobTransitionsSchema.field.transitions.number;
  * in one message for each tenant: at thousands of jobs a second the messages, not the bytes, are what costs.
  */
 export function publishTransition(bus: Bus, transition: Transition): void {
-  const { tenant } = transition;
-  let byTenant = open.get(bus);
-  if (!byTenant) {
-    byTenant = new Map();
-    open.set(bus, byTenant);
+  let bySubject = open.get(bus);
+  if (!bySubject) {
+    bySubject = new Map();
+    open.set(bus, bySubject);
     process.nextTick(flush, bus); // after the microtasks of this turn
   }
-  const writer = byTenant.get(tenant) ?? new BinaryWriter();
-  byTenant.set(tenant, writer);
+  append(bySubject, subjects.jobEvents(transition.tenant), transition);
+  if (transition.isStep) append(bySubject, subjects.stepEnds, transition);
+}
+
+function append(bySubject: Map<string, BinaryWriter>, subject: string, transition: Transition): void {
+  const writer = bySubject.get(subject) ?? new BinaryWriter();
+  bySubject.set(subject, writer);
   write(writer.tag(listField, WireType.LengthDelimited).fork(), transition);
   writer.join();
 }
@@ -55,11 +61,11 @@ export function flushTransitions(bus: Bus): void {
 }
 
 function flush(bus: Bus): void {
-  const byTenant = open.get(bus);
+  const bySubject = open.get(bus);
   open.delete(bus);
-  for (const [tenant, writer] of byTenant ?? []) {
+  for (const [subject, writer] of bySubject ?? []) {
     try {
-      bus.connection.publish(subjects.jobEvents(tenant), writer.finish());
+      bus.connection.publish(subject, writer.finish());
     } catch (error) {
       bus.log.warn({ err: error }, "transitions not published"); // the connection is closed: listeners look by themselves
     }

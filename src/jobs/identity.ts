@@ -10,12 +10,15 @@ export function digestOf(request: Uint8Array): string {
  * tenant `a`, key `b:c` apart from tenant `a:b`, key `c`.
  */
 export function jobIdForKey(tenant: string, key: string): string {
-  const hash = createHash("sha256")
-    .update(`${Buffer.byteLength(tenant)}:${tenant}:${key}`)
-    .digest();
-  hash[6] = ((hash[6] ?? 0) & 0x0f) | 0x80;
-  hash[8] = ((hash[8] ?? 0) & 0x3f) | 0x80;
-  const hex = hash.toString("hex", 0, 16);
+  return uuidOf(`${Buffer.byteLength(tenant)}:${tenant}:${key}`);
+}
+
+/** A UUID (version 8) made of the hash of a text. */
+export function uuidOf(text: string): string {
+  const bytes = createHash("sha256").update(text).digest();
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x80;
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  const hex = bytes.toString("hex", 0, 16);
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 

@@ -16,7 +16,7 @@ export { type CopiedContext, copyContext } from "./copy-context.ts";
 export { type Cursor, decodeCursor, encodeCursor } from "./cursor.ts";
 export { createDecisionNotes, type DecisionNote, type DecisionNotes, parseNote } from "./decision-notes.ts";
 export { flushTransitions, publishTransition, splitTransitions, type Transition } from "./events.ts";
-export { digestOf } from "./identity.ts";
+export { digestOf, fingerprintOf, uuidOf } from "./identity.ts";
 export { jobHash } from "./job-hash.ts";
 export { createJobs, type Jobs, priorityName, type Submitted } from "./jobs.ts";
 export { payloadKeys, pointerScheme, shardKeys } from "./keys.ts";
@@ -29,5 +29,5 @@ export { createCordumApi, createJobService, type JobServiceDeps } from "./servic
 export { canMove, isTerminal, type JobStateName, jobStates, type TerminalState } from "./states.ts";
 export { createJobStore, type JobStore, type NewJob, type Overdue } from "./store.ts";
 export { toMicros } from "./timestamps.ts";
-export { clientLabels, isReservedLabel } from "./to-job-request.ts";
+export { clientLabels, holdsSecret, isReservedLabel } from "./to-job-request.ts";
 export { toJobMessage } from "./to-message.ts";

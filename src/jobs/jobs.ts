@@ -10,7 +10,7 @@ import { createJobListener } from "./listener.ts";
 import { publishSubmit } from "./publish-submit.ts";
 import type { JobReader } from "./reader.ts";
 import type { JobRecord, SubmitterMark } from "./record.ts";
-import { isTerminal, type JobStateName } from "./states.ts";
+import { isTerminal, type JobStateName, type TerminalState } from "./states.ts";
 import type { JobStore, NewJob } from "./store.ts";
 import { toJobRequest } from "./to-job-request.ts";
 
@@ -45,7 +45,13 @@ export interface Jobs {
   /** Records a prepared request, for retries and remediations; `contextBody` is its input. */
   submitRequest(
     request: JobRequest,
-    job: { traceId: string; contextBody: Uint8Array | string; submitter?: SubmitterMark },
+    job: {
+      traceId: string;
+      contextBody: Uint8Array | string;
+      submitter?: SubmitterMark;
+      /** For a step of a run, see `NewJob`. */
+      retriedStates?: readonly TerminalState[];
+    },
   ): Promise<Submitted>;
   /** Ends a job that has not ended, for good, and tells its worker. */
   cancel(jobId: string, cancel: { reason: string; requestedBy: string }): Promise<Cancelled>;
@@ -74,7 +80,7 @@ export function createJobs(deps: { store: JobStore; reader: JobReader; bus: Bus 
 
   async function record(
     request: JobRequest,
-    job: Pick<NewJob, "traceId" | "priority" | "fingerprint" | "deadlineMs" | "submitter"> & {
+    job: Pick<NewJob, "traceId" | "priority" | "fingerprint" | "deadlineMs" | "submitter" | "retriedStates"> & {
       payload: string | Uint8Array;
     },
   ) {
@@ -133,12 +139,13 @@ export function createJobs(deps: { store: JobStore; reader: JobReader; bus: Bus 
         fields: [{ field: "idempotency_key", description: "was used with another body" }],
       });
     },
-    async submitRequest(request, { traceId, contextBody, submitter }) {
+    async submitRequest(request, { traceId, contextBody, submitter, retriedStates }) {
       const deadlineMs = Number(request.budget?.deadlineMs ?? 0n);
       const priority = priorityName(request);
       await record(request, {
         ...{ traceId, priority, fingerprint: "", deadlineMs, payload: contextBody },
         ...(submitter && { submitter }),
+        ...(retriedStates && { retriedStates }),
       });
       return { jobId: request.jobId, traceId };
     },
@@ -153,9 +160,22 @@ export function createJobs(deps: { store: JobStore; reader: JobReader; bus: Bus 
       const packet = encodePacket({ traceId, senderId, kind: "jobCancel", payload, createdAtMs: Date.now() });
       bus.connection.publish(subjects.cancel, bus.signer.seal(packet));
       const { from, tenant, topic, atUs, attempt, worker, pool } = reply;
-      const end = { jobId, tenant, topic, traceId, from, to: "CANCELLED" as const, atUs, attempt, worker, pool };
+      const isStep = reply.isStep;
+      const end = {
+        jobId,
+        tenant,
+        topic,
+        traceId,
+        from,
+        to: "CANCELLED" as const,
+        atUs,
+        attempt,
+        worker,
+        pool,
+        isStep,
+      };
       publishTransition(bus, { ...end, errorCode: "cancelled", errorMessage: reason });
-      store.published(jobId);
+      if (!isStep) store.published(jobId);
       return { state: "CANCELLED", wasTerminal: false };
     },
     async wait(jobId, { timeoutMs, signal }) {

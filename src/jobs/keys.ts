@@ -47,11 +47,6 @@ export function jobKey(id: string, shards: number): string {
   return `${shardPrefix(shardOf(id, shards))}job:${id}`;
 }
 
-/** The shard that a job key, or any other key of a shard, belongs to. */
-export function prefixOf(key: string): string {
-  return key.slice(0, key.indexOf(":") + 1);
-}
-
 /** Where payloads are, by the CAP pointers' rule: the key is what follows `redis://`. */
 export const payloadKeys = {
   context: (id: string) => `ctx:${id}`,

@@ -49,6 +49,10 @@ export interface JobRecord {
   owesScan: boolean;
   /** Newest round of approval; 0 when it never needed any. */
   approvalRound: number;
+  /** It is a step of a run. */
+  isStep: boolean;
+  /** Ends after which its run makes another attempt, comma before and after each. */
+  retriedStates: string;
   /** The call that submitted it; undefined for a job that was put on the bus. */
   submitter: SubmitterMark | undefined;
 }
@@ -108,6 +112,8 @@ export function parseRecord(id: string, hash: Record<string, Buffer>): JobRecord
     slot: text("slot"),
     owesScan: text("scan") === "1",
     approvalRound: number("approval"),
+    isStep: text("run") !== "",
+    retriedStates: text("run"),
     submitter: parseSubmitter(text("submitter")),
   };
 }

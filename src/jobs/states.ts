@@ -16,13 +16,24 @@ export type JobStateName = (typeof jobStates)[number];
 export type TerminalState = "SUCCEEDED" | "FAILED" | "CANCELLED" | "TIMEOUT" | "DENIED";
 
 /**
- * Every move a job may make. SCHEDULED from DISPATCHED and RUNNING is a job that came back: refused by its worker, handed
+ * Every move a job may make. PENDING from SCHEDULED is a job that waited for a worker and that policy, which has changed
+ * meanwhile, throttles now. SCHEDULED from DISPATCHED and RUNNING is a job that came back: refused by its worker, handed
  * back, or left behind by a worker that died. DISPATCHED to itself is the next worker after one that refused.
  */
 export const transitions: Record<JobStateName, readonly JobStateName[]> = {
   PENDING: ["PENDING", "APPROVAL_REQUIRED", "SCHEDULED", "DISPATCHED", "FAILED", "CANCELLED", "TIMEOUT", "DENIED"],
   APPROVAL_REQUIRED: ["PENDING", "SCHEDULED", "DISPATCHED", "FAILED", "CANCELLED", "TIMEOUT", "DENIED"],
-  SCHEDULED: ["SCHEDULED", "APPROVAL_REQUIRED", "DISPATCHED", "FAILED", "CANCELLED", "TIMEOUT", "DENIED", "SUCCEEDED"],
+  SCHEDULED: [
+    "PENDING",
+    "SCHEDULED",
+    "APPROVAL_REQUIRED",
+    "DISPATCHED",
+    "FAILED",
+    "CANCELLED",
+    "TIMEOUT",
+    "DENIED",
+    "SUCCEEDED",
+  ],
   DISPATCHED: ["SCHEDULED", "DISPATCHED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED", "TIMEOUT", "DENIED"],
   RUNNING: ["SCHEDULED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED", "TIMEOUT", "DENIED"],
   SUCCEEDED: [],

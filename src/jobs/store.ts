@@ -1,7 +1,6 @@
 import { Cluster } from "ioredis";
 import type { Logger } from "pino";
-import { loadScript, type RedisClient, runScript, shardOf } from "../redis/index.ts";
-import { createBatcher } from "./batcher.ts";
+import { createBatcher, loadScript, type RedisClient, runScript, shardOf } from "../redis/index.ts";
 import {
   type BeatCommit,
   beatArgs,
@@ -31,7 +30,7 @@ import { createIndexTender } from "./index-tender.ts";
 import { jobKey, payloadKeys, shardKeys } from "./keys.ts";
 import { encodeSubmitter, type SubmitterMark } from "./record.ts";
 import { createSettled } from "./settled.ts";
-import { transitionsAsLua } from "./states.ts";
+import { type TerminalState, transitionsAsLua } from "./states.ts";
 
 const createScript = loadScript(new URL("./create.lua", import.meta.url));
 const commitScript = loadScript(new URL("./commit.lua", import.meta.url), { transitions: transitionsAsLua() });
@@ -54,6 +53,11 @@ export interface NewJob {
   deadlineMs: number;
   /** Who submits it. Undefined for a job that was put on the bus. */
   submitter?: SubmitterMark;
+  /**
+   * For a job that is a step of a run: the ends after which the run tries again, for which no dead letter is wanted.
+   * The end of such a job is owed until the run has taken note of it, see `published`.
+   */
+  retriedStates?: readonly TerminalState[];
   /** The context payload, to be written with the record. Undefined when somebody else has written it. */
   payload?: string | Uint8Array;
 }
@@ -150,6 +154,7 @@ export function createJobStore(redis: RedisClient, options: JobStoreOptions): Jo
         payload,
         submitter,
         ...tended,
+        job.retriedStates ? [",", ...job.retriedStates.map((state) => `${state},`)].join("") : "",
       ]);
       if (Number(reply[0]) === 1) return { kind: "created", atUs: Number(reply[1]) };
       const [fingerprint = "", state = "", trace = "", resultPtr = ""] = reply.slice(1).map(String);

@@ -183,7 +183,7 @@ function toContextBody(input: SubmitJobRequest, topic: string, context: unknown,
 const secretScheme = "secret://";
 
 /** Whether any text inside a JSON value refers to a secret. */
-function holdsSecret(value: unknown): boolean {
+export function holdsSecret(value: unknown): boolean {
   if (typeof value === "string") return value.includes(secretScheme);
   if (typeof value !== "object" || value === null) return false;
   return Object.values(value as JsonObject).some(holdsSecret);

@@ -1,3 +1,5 @@
+import { findArtifactOwner, isOfTenant, isShown } from "../artifacts/index.ts";
+import { tenantOfMemory } from "../context/index.ts";
 import { isPoisonKey, seesPoison } from "../dlq/index.ts";
 import { alternativeKey, isTerminal, type JobReader, keyOfPointer } from "../jobs/index.ts";
 import type { RedisClient } from "../redis/index.ts";
@@ -36,12 +38,9 @@ async function mayReadResult({ reader }: AccessDeps, address: Address, caller: C
   return isVisible && jobs.some((job) => isTerminal(job.state) && isSame(job.resultPtr, address));
 }
 
-/** One that names its job is looked at when the job ends, as results are: until then it is for those who review outputs. */
 async function mayReadArtifact({ redis, reader }: AccessDeps, address: Address, caller: Caller): Promise<boolean> {
-  const { tenant, jobId } = await artifactOwner(redis, address.canonicalKey.slice(4));
-  if (!caller.crossTenant && tenant !== caller.tenant) return false;
-  if (jobId === undefined || caller.allows("output.review")) return true;
-  return (await reader.getMany([jobId])).every(({ state }) => isTerminal(state));
+  const owner = await findArtifactOwner(redis, address.canonicalKey.slice(4));
+  return isOfTenant(owner, caller) && (await isShown(reader, owner, caller));
 }
 
 function isSame(pointer: string, { key, canonicalKey }: Address): boolean {
@@ -53,9 +52,11 @@ function isSame(pointer: string, { key, canonicalKey }: Address): boolean {
 async function tenantsOf(deps: AccessDeps, address: Address): Promise<string[]> {
   const artifact = quarantinedArtifact(address.canonicalKey);
   if (artifact !== undefined) {
-    const { tenant } = await artifactOwner(deps.redis, artifact);
+    const { tenant } = await findArtifactOwner(deps.redis, artifact);
     return tenant === undefined ? [] : [tenant];
   }
+  const named = tenantOfMemory(address.canonicalKey);
+  if (named !== undefined) return [named];
   const run = /^mem:run:(.+?)(?::(?:events|chunks|summary|chunk:\d+))?$/s.exec(address.canonicalKey)?.[1];
   if (run !== undefined) {
     const tenant = await deps.runTenant?.(run);
@@ -63,26 +64,4 @@ async function tenantsOf(deps: AccessDeps, address: Address): Promise<string[]> 
   }
   const owners = ownersOf(address);
   return owners.length === 0 ? [] : (await deps.reader.getMany(owners)).map(({ tenant }) => tenant);
-}
-
-interface ArtifactOwner {
-  tenant: string | undefined;
-  jobId: string | undefined;
-}
-
-/** An artifact names its tenant, and the job that made it, in its metadata. */
-async function artifactOwner(redis: AccessDeps["redis"], id: string): Promise<ArtifactOwner> {
-  const nobody = { tenant: undefined, jobId: undefined };
-  const text = await redis.get(`art:meta:${id}`);
-  if (text === null) return nobody;
-  try {
-    const meta = JSON.parse(text) as { labels?: Record<string, unknown> } | null;
-    return { tenant: toName(meta?.labels?.tenant_id), jobId: toName(meta?.labels?.job_id) };
-  } catch {
-    return nobody; // not ours to read, then
-  }
-}
-
-function toName(label: unknown): string | undefined {
-  return typeof label === "string" && label !== "" ? label : undefined;
 }

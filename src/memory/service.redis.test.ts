@@ -182,6 +182,15 @@ describe("readPointer()", () => {
     await expect(read(admin, "mem:notes:summary")).resolves.toMatchObject({ kind: "memory" });
   });
 
+  it("shows memory that names its tenant to that one", async () => {
+    await redis.set("mem:@acme:notes:summary", "notes of acme");
+
+    await expect(read(acme, "mem:@acme:notes:summary")).resolves.toMatchObject({
+      text: '{"redis_type":"string","value":"notes of acme"}',
+    });
+    await expect(read(admin, "mem:@acme:notes:summary")).rejects.toEqual(nothing);
+  });
+
   it("shows an artifact to the tenant that its metadata names", async () => {
     await redis.set("art:a1", "artifact");
     await redis.set("art:meta:a1", JSON.stringify({ labels: { tenant_id: "acme" } }));

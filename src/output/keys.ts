@@ -33,20 +33,6 @@ export function isOwnResult(key: string, jobId: string): boolean {
   return canonical === own || (canonical.startsWith(`${own}#`) && /^\d+$/.test(canonical.slice(own.length + 1)));
 }
 
-/** The id of an artifact behind a pointer; undefined when it names something else. */
-export function artifactIdOf(pointer: string): string | undefined {
-  const key = keyOfPointer(pointer) ?? "";
-  const canonical = alternativeKey(key) ?? key;
-  return canonical.startsWith("art:") && canonical.length > 4 && !canonical.startsWith("art:meta:")
-    ? canonical.slice(4)
-    : undefined;
-}
-
-export const artifactKeys = {
-  content: (id: string) => `art:${id}`,
-  meta: (id: string) => `art:meta:${id}`,
-};
-
 export function pointerOf(key: string): string {
   return pointerScheme + key;
 }

@@ -1,14 +1,7 @@
 import type { Logger } from "pino";
+import { artifactIdOf, artifactKeys } from "../artifacts/index.ts";
 import type { RedisClient } from "../redis/index.ts";
-import {
-  artifactIdOf,
-  artifactKeys,
-  isOwnResult,
-  pointerOf,
-  redactedArtifactId,
-  redactedKey,
-  resultKey,
-} from "./keys.ts";
+import { isOwnResult, pointerOf, redactedArtifactId, redactedKey, resultKey } from "./keys.ts";
 import { createOutputMetrics } from "./metrics.ts";
 import { createOutputPayloads, type Found, type OutputPayloadOptions, type OutputPayloads } from "./payloads.ts";
 import { type Content, type ScanRule, scanFailed, type Verdict } from "./scan.ts";
@@ -227,10 +220,10 @@ function bodyOf(content: Content): string | Buffer {
   return content.kind === "binary" ? Buffer.from(content.text, "latin1") : content.text;
 }
 
-/** The description of an artifact, with another size. */
+/** The description of an artifact, with another size and without the hash of the original. */
 function withSize(meta: string, sizeBytes: number): string {
   try {
-    return JSON.stringify({ ...(JSON.parse(meta) as object), size_bytes: sizeBytes });
+    return JSON.stringify({ ...(JSON.parse(meta) as object), size_bytes: sizeBytes, sha256: undefined });
   } catch {
     return meta;
   }

@@ -23,6 +23,11 @@ export interface PolicyChecker {
    * match. Absent: only `check` can be asked. @throws DomainError `unavailable`, as `check` does
    */
   review?(input: PolicyInput, askedBy: string): Decision | Promise<Decision>;
+  /**
+   * The snapshot of the policy that decides now, as far as this process knows; costs nothing. Empty: not known. Absent:
+   * nobody can tell.
+   */
+  currentSnapshot?(): string;
 }
 
 /** Whoever says what to look for in results. */
@@ -54,6 +59,7 @@ export type DecisionObserver = (input: PolicyInput, decision: Decision) => void;
 export interface PolicyKernel extends PolicyChecker, OutputPolicy {
   /** Decides, and counts the decision. Only a policy with rate rules needs a promise for it. */
   check(input: PolicyInput): Decision | Promise<Decision>;
+  currentSnapshot(): string;
   /** Decides without leaving a trace. */
   evaluate(input: PolicyInput): Decision | Promise<Decision>;
   /** Decides without leaving a trace, looking at one rule after the other. */
@@ -163,6 +169,10 @@ class SourceKernel implements PolicyKernel {
   review(input: PolicyInput, askedBy: string): Decision | Promise<Decision> {
     const policy = this.policy();
     return policy.hasRates ? reviewPolicy(policy, input, askedBy) : evaluatePolicy(policy, input);
+  }
+
+  currentSnapshot(): string {
+    return this.#policy?.snapshot ?? "";
   }
 
   #decide(input: PolicyInput, isDryRun: boolean): Decision | Promise<Decision> {

@@ -30,6 +30,8 @@ export interface RemoteKernel extends PolicyChecker, OutputPolicy {
   check(input: PolicyInput): Promise<Decision>;
   /** @throws DomainError `unavailable`, as `check` does */
   outputRules(input: PolicyInput): Promise<readonly OutputRule[]>;
+  /** What the kernel's latest answer named. Asks anew behind the caller's back when that was a while ago. */
+  currentSnapshot(): string;
   /** The policies that the kernel has had, newest first. */
   snapshots(): Promise<string[]>;
   breakerState(): BreakerState;
@@ -43,6 +45,8 @@ const defaultTimeoutMs = 2_000;
 const noOutputRulesMs = 1_000;
 /** For how long a kernel that lacks our service is not asked for it again: it may be upgraded. */
 const foreignMs = 60_000;
+/** After this what is known of the kernel's policy is old: whoever uses it causes a question, at most one at a time. */
+const snapshotAgeMs = 1_000;
 
 /**
  * A kernel in another process. Fails closed without losing jobs: while it cannot be asked, nothing is allowed and
@@ -65,6 +69,31 @@ export function createRemoteKernel(options: RemoteKernelOptions): RemoteKernel {
   /** Once it has answered as ours, one that does not is no other kernel: a proxy, or a replica of another version. */
   let isOurs = false;
   let noOutputRulesUntilMs = 0;
+
+  /** The calls so far: of two answers, that to the call which began later is the newer one. */
+  let begun = 0;
+  let known = { begun: 0, snapshot: "", atMs: Number.NEGATIVE_INFINITY };
+  let isAskingSnapshot = false;
+
+  function noteSnapshot(callBegun: number, snapshot: string): void {
+    if (callBegun >= known.begun) known = { begun: callBegun, snapshot, atMs: performance.now() };
+  }
+
+  async function askSnapshot(): Promise<void> {
+    if (isAskingSnapshot || breaker.state() !== "closed") return;
+    isAskingSnapshot = true;
+    const callBegun = ++begun;
+    try {
+      const { snapshots } = await safety.listSnapshots({}, { timeoutMs });
+      noteSnapshot(callBegun, snapshots[0] ?? known.snapshot);
+    } catch (err) {
+      // Not the breaker's business: a kernel may decide well and not list anything. The next decision tells.
+      known = { ...known, atMs: performance.now() };
+      log.debug({ err }, "the safety kernel did not say which policy it has");
+    } finally {
+      isAskingSnapshot = false;
+    }
+  }
 
   async function call<T>(ask: () => Promise<T>): Promise<T> {
     try {
@@ -102,9 +131,10 @@ export function createRemoteKernel(options: RemoteKernelOptions): RemoteKernel {
   }
 
   return {
-    check(input) {
+    async check(input) {
       const request = toCheckRequest(input);
-      return call(() =>
+      const callBegun = ++begun;
+      const decision = await call(() =>
         either(
           async () => {
             const answer = await kernel.decide(request, { timeoutMs });
@@ -115,6 +145,13 @@ export function createRemoteKernel(options: RemoteKernelOptions): RemoteKernel {
           async () => toDecision(await safety.check(request, { timeoutMs })),
         ),
       );
+      // Ours names none for a topic that it asks no policy about; another may never name any.
+      if (decision.snapshot !== "" || !isOurs) noteSnapshot(callBegun, decision.snapshot);
+      return decision;
+    },
+    currentSnapshot() {
+      if (isOurs && performance.now() - known.atMs >= snapshotAgeMs) void askSnapshot();
+      return known.snapshot;
     },
     async outputRules(input) {
       if (performance.now() < noOutputRulesUntilMs) return [];

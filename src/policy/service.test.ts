@@ -97,6 +97,19 @@ describe("the SafetyKernel service", () => {
     });
   });
 
+  it("refers to each of two jobs that ask the same, and decides anew after a reload (cases 78, 79)", async () => {
+    const { check } = createClient(SafetyKernel, transport);
+    const answers = [await check(input("job.ask")), await check({ ...input("job.ask"), jobId: "j2" })];
+    await writeFile(kernel.current().source, policy.replace("require_approval", "deny").replace("v1", "v3"));
+    await kernel.reload();
+
+    expect(answers.map(({ approvalRef }) => approvalRef)).toEqual(["j1", "j2"]);
+    expect(await check(input("job.ask"))).toMatchObject({
+      decision: DecisionType.DENY,
+      policySnapshot: kernel.current().snapshot,
+    });
+  });
+
   it("says in Explain which rule won and how many were considered", async () => {
     const { explain } = createClient(SafetyKernel, transport);
     const file = join(folder, "safety.yaml");
@@ -182,6 +195,74 @@ describe("createRemoteKernel()", () => {
     expect(await remote.outputRules(input("job.x"))).toEqual([]);
     expect(await remote.snapshots()).toEqual(kernel.snapshots());
     expect(remote.breakerState()).toBe("closed");
+    await remote.close();
+  });
+
+  it("knows the policy of the kernel from its answers, and asks for it once the latest of them is old", async () => {
+    const listed = vi.fn();
+    const own = createSafetyKernelService(kernel);
+    const both = createRouterTransport((router) => {
+      router.service(KernelService, createKernelService(kernel));
+      router.service(SafetyKernel, {
+        ...own,
+        listSnapshots: (request, context) => {
+          listed();
+          return own.listSnapshots(request, context);
+        },
+      });
+    });
+    const remote = createRemoteKernel({ address: "unused", transport: both, log });
+    expect(remote.currentSnapshot()).toBe("");
+    await remote.check(input("job.x"));
+    await remote.check(input("job.a/b")); // no policy is asked about it, and none is named
+    const before = kernel.current().snapshot;
+    expect(remote.currentSnapshot()).toBe(before);
+    expect(listed).not.toHaveBeenCalled();
+
+    await writeFile(kernel.current().source, richPolicy);
+    await kernel.reload();
+    expect(remote.currentSnapshot()).toBe(before);
+    await vi.waitFor(() => expect(remote.currentSnapshot()).toBe(kernel.current().snapshot), 3_000);
+    expect(listed).toHaveBeenCalledTimes(1);
+    await remote.close();
+  });
+
+  it("takes the answer to the later call for the newer one, in whatever order they come", async () => {
+    const late = Promise.withResolvers<void>();
+    const ours = createKernelService(kernel);
+    const slow = createRouterTransport((router) =>
+      router.service(KernelService, {
+        decide: async (request, context) => {
+          const answer = await ours.decide(request, context);
+          if (request.jobId === "first") await late.promise;
+          return answer;
+        },
+      }),
+    );
+    const remote = createRemoteKernel({ address: "unused", transport: slow, log });
+    const first = remote.check({ ...input("job.x"), jobId: "first" });
+    await vi.waitFor(() => new Promise((resolve) => setImmediate(resolve)));
+    await writeFile(kernel.current().source, richPolicy);
+    await kernel.reload();
+    await remote.check(input("job.x"));
+    late.resolve();
+
+    expect((await first).snapshot).not.toBe(kernel.current().snapshot);
+    expect(remote.currentSnapshot()).toBe(kernel.current().snapshot);
+    await remote.close();
+  });
+
+  it("knows no policy of a kernel that names none", async () => {
+    const nameless = createRouterTransport((router) =>
+      router.service(SafetyKernel, {
+        check: ({ topic }) => ({ decision: DecisionType.ALLOW, policySnapshot: topic === "job.named" ? "s1" : "" }),
+      }),
+    );
+    const remote = createRemoteKernel({ address: "unused", transport: nameless, log });
+    await remote.check(input("job.named"));
+    expect(remote.currentSnapshot()).toBe("s1");
+    await remote.check(input("job.x"));
+    expect(remote.currentSnapshot()).toBe("");
     await remote.close();
   });
 
@@ -272,7 +353,7 @@ describe("createRemoteKernel()", () => {
   });
 
   it.each([
-    ["none", { decision: DecisionType.UNSPECIFIED }, SafetyDecision.DENY],
+    ["none (case 85)", { decision: DecisionType.UNSPECIFIED }, SafetyDecision.DENY],
     ["an unknown one", { decision: 9 as DecisionType }, SafetyDecision.DENY],
     ["allow with approval", { decision: DecisionType.ALLOW, approvalRequired: true }, SafetyDecision.REQUIRE_APPROVAL],
     ["deny with approval", { decision: DecisionType.DENY, approvalRequired: true }, SafetyDecision.DENY],

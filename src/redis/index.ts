@@ -1,3 +1,4 @@
+export { type Batcher, createBatcher } from "./batcher.ts";
 export { openRedis, type RedisClient, type RedisConnectOptions, redactUrl } from "./connect.ts";
 export { createLease, type Lease } from "./lease.ts";
 export { loadScript, runScript, type Script, type ScriptArg } from "./script.ts";

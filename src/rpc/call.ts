@@ -12,6 +12,8 @@ export interface Call {
   route: string;
   /** Set when the call failed, also where HTTP says 200, as gRPC does. */
   code?: Code;
+  /** Reason of the domain error that failed it. */
+  reason?: string;
   tenant?: string;
   keyId?: string;
 }

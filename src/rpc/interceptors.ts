@@ -25,6 +25,7 @@ export function mapErrors(log: Logger): Interceptor {
         log.error({ err: error.cause ?? error, route: call.route, request_id: call.requestId }, "call failed");
       }
       call.code = error.code;
+      if (error.cause instanceof DomainError) call.reason = error.cause.reason;
       throw error;
     };
     // A handler may end its stream quietly when told to stop; the client must not take that for the stream's own end.

@@ -1,25 +1,23 @@
 import { clone, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type JobRequest, JobRequestSchema } from "@cordum/proto/cordum/agent/v1/job_pb.js";
-import { SafetyDecision } from "@cordum/proto/cordum/v1/job_pb.js";
-import { countDecided, covers, encodeTerms, grantedRecord, termsOf } from "../approvals/index.ts";
 import { isTopic, type Outcome, parsePacket } from "../bus/index.ts";
 import { effectiveConfigEnv } from "../config/index.ts";
 import { DomainError } from "../errors/index.ts";
 import {
   clientLabels,
   digestOf,
-  type HoldCommit,
   isReservedLabel,
   type JobRecord,
-  jobHash,
   priorityName,
   publishTransition,
 } from "../jobs/index.ts";
-import { type Decision, inputFromJob, type PolicyChecker } from "../policy/index.ts";
-import type { Dispatcher, Placed } from "./dispatcher.ts";
+import type { Decision } from "../policy/index.ts";
+import { type Decisions, tenantOf } from "./decide.ts";
+import type { Dispatcher } from "./dispatcher.ts";
 import { endJob } from "./ending.ts";
+import type { Enforce, Enforced, Found } from "./enforce.ts";
 import { isForged } from "./is-forged.ts";
-import type { Placeable, SchedulerPorts } from "./ports.ts";
+import type { SchedulerPorts } from "./ports.ts";
 import { isOutside } from "./retries.ts";
 
 export interface Admission {
@@ -27,8 +25,8 @@ export interface Admission {
   admitPacket(bytes: Uint8Array, subject: string): Promise<Outcome>;
   /** Decides on a recorded job again, for one that nobody admitted or that was throttled. */
   admitRecord(record: JobRecord): Promise<void>;
-  /** What policy says now of a job that the rule `askedBy` made wait for people, or why it does not say. */
-  review(record: JobRecord, askedBy: string): Promise<Decision | DomainError>;
+  /** A job was throttled, elsewhere: it is looked at again in a while. */
+  throttled(jobId: string): void;
   /** Leaves the jobs that it would look at again to others. */
   close(): void;
 }
@@ -45,9 +43,15 @@ const throttleMs = 5_000;
 const retryMs = 1_000;
 /** Waiting jobs that one process looks at by itself. */
 const maxRetries = 1_000;
+/** Decisions on one job in a row, each because policy has changed since the one before. */
+const maxDecisions = 3;
 
-export function createAdmission(ports: SchedulerPorts, dispatcher: Dispatcher): Admission {
-  const { bus, store, policy, metrics, limits, log } = ports;
+export function createAdmission(
+  ports: SchedulerPorts,
+  parts: { dispatcher: Dispatcher; decisions: Decisions; enforce: Enforce },
+): Admission {
+  const { bus, store, metrics, limits, log } = ports;
+  const { dispatcher, decisions, enforce } = parts;
 
   /** Jobs that will be looked at again here. */
   const retries = new Map<string, NodeJS.Timeout>();
@@ -74,34 +78,23 @@ export function createAdmission(ports: SchedulerPorts, dispatcher: Dispatcher): 
   async function admit(submission: Submission): Promise<Outcome> {
     const { request, encoded } = submission;
     if (!isTopic(request.topic)) return refuseTopic(submission);
-    const decision = await decide(request);
-    if (decision instanceof DomainError) return waitForPolicy(submission, decision);
-    let placed = await enforce(submission, decision);
-    if (placed === "missing") {
-      // Put on the bus by somebody else than a gateway: the record is made here.
-      await record(submission);
-      placed = await enforce(submission, decision);
+    let isRecorded = false;
+    for (let tries = 0; tries < maxDecisions; tries++) {
+      const decision = await decisions.decide(request);
+      if (decision instanceof DomainError) return waitForPolicy(submission, decision);
+      let enforced = await enforceOn(submission, decision);
+      if (enforced === "missing" && !isRecorded) {
+        // Put on the bus by somebody else than a gateway: the record is made here.
+        await record(submission);
+        isRecorded = true;
+        enforced = await enforceOn(submission, decision);
+      }
+      if (enforced === "outdated") continue;
+      // A submit that comes late is most often one that came twice.
+      const isOther = enforced === "changed" && (await isForged(ports.reader, request.jobId, digestOf(encoded)));
+      return enforced === "digest" || isOther ? forged(request.jobId) : done;
     }
-    // A submit that comes late is most often one that came twice.
-    const isOther = placed === "changed" && (await isForged(ports.reader, request.jobId, digestOf(encoded)));
-    return placed === "digest" || isOther ? forged(request.jobId) : done;
-  }
-
-  /** The decision, or why there is none now. */
-  async function decide(
-    request: JobRequest,
-    ask: PolicyChecker["check"] = (input) => policy.check(input),
-  ): Promise<Decision | DomainError> {
-    try {
-      const tenant = tenantOf(request, limits.defaultTenant);
-      const known = ports.effectiveConfig(request, tenant);
-      const config = known instanceof Promise ? await known : known;
-      const input = inputFromJob(request, tenant);
-      return await ask(config ? { ...input, effectiveConfig: config.data } : input);
-    } catch (error) {
-      if (error instanceof DomainError && error.code === "unavailable") return error;
-      throw error;
-    }
+    return waitForPolicy(submission, restless());
   }
 
   /** The job waits in the store, not on the bus (S2); it is neither run nor denied. */
@@ -113,66 +106,19 @@ export function createAdmission(ports: SchedulerPorts, dispatcher: Dispatcher): 
     return done;
   }
 
-  /** Commits what the decision asks for. */
-  async function enforce(submission: Submission, decision: Decision): Promise<Placed> {
-    const job = toPlaceable(submission, decision);
-    const states = ["PENDING"] as const;
-    const digest = digestOf(submission.encoded);
-    switch (decision.decision) {
-      case SafetyDecision.ALLOW:
-      case SafetyDecision.ALLOW_WITH_CONSTRAINTS:
-        return dispatcher.place(job, { states, digest, decision: decision.recordBytes });
-      case SafetyDecision.THROTTLE:
-        return throttle(job, digest, decision);
-      case SafetyDecision.REQUIRE_APPROVAL:
-        return askPeople(job, digest, decision);
-      default:
-        return deny(job, digest, decision);
-    }
-  }
-
-  async function throttle(job: Placeable, digest: string, decision: Decision): Promise<Placed> {
-    const held = await hold(job, digest, decision, { to: "PENDING", reason: "throttled" });
-    if (held === "placed") retryLater(job.jobId, throttleMs);
-    return held === "approved" ? "changed" : held;
-  }
-
-  /** The job waits for people; when they have agreed already, and to no less than this, it goes on. */
-  async function askPeople(job: Placeable, digest: string, decision: Decision): Promise<Placed> {
-    const { jobId } = job;
-    const hash = jobHash(job.request);
-    const terms = termsOf(decision);
-    const asked = { terms: encodeTerms(terms), expiresAfterMs: terms.expiresAfterMs };
-    const what = { to: "APPROVAL_REQUIRED" as const, reason: "approval_required", jobHash: hash };
-    const held = await hold(job, digest, decision, { ...what, approval: asked });
-    if (held !== "approved") return held;
-    const round = (await ports.reader.get(jobId))?.approvalRound ?? 0;
-    const given = await ports.approvals.get(jobId, round);
-    if (!given) return "changed";
-    if (covers(given, decision, hash)) {
-      const record = grantedRecord(decision, jobId, hash);
-      return dispatcher.place(job, { states: ["PENDING"], digest, decision: record, approval: round });
-    }
-    const again = await hold(job, digest, decision, { ...what, approval: { ...asked, supersedes: round } });
-    if (again === "placed") countDecided("SUPERSEDED");
-    return again === "approved" ? "changed" : again;
-  }
-
-  async function hold(
-    job: Placeable,
-    digest: string,
-    decision: Decision,
-    what: Pick<HoldCommit, "to" | "reason" | "jobHash" | "approval">,
-  ): Promise<Placed | "approved"> {
-    const { to, reason } = what;
-    const actor = job.request.principalId;
-    const commit = { jobId: job.jobId, states: ["PENDING"] as const, digest, actor, ...what };
-    const reply = await store.hold({ ...commit, decision: decision.recordBytes });
-    if (reply.kind === "refused") return reply.why === "approved" ? reply.why : toPlaced(reply.why);
-    const { jobId, tenant, topic, traceId } = job;
-    const { from, atUs, attempt } = reply;
-    publishTransition(bus, { jobId, tenant, topic, traceId, from, to, atUs, attempt, errorCode: reason });
-    return "placed";
+  /** Commits what the decision asks for. @param usedRound - round of the approval that the job has used up; 0 for none */
+  async function enforceOn(submission: Submission, decision: Decision, usedRound = 0): Promise<Enforced> {
+    const { request, encoded, traceId } = submission;
+    const { jobId, topic } = request;
+    const tenant = tenantOf(request, limits.defaultTenant);
+    const about = { jobId, tenant, topic, traceId, priority: priorityName(request) };
+    const job = { ...about, request, encodedRequest: encoded };
+    const digest = digestOf(encoded);
+    const go: Found["go"] = (placeable, grant) =>
+      dispatcher.place(placeable, { states: ["PENDING"], digest, ...grant });
+    const enforced = await enforce(job, decision, { state: "PENDING", digest, usedRound, go });
+    if (enforced === "throttled") retryLater(jobId, throttleMs);
+    return enforced;
   }
 
   /** A waiting job is looked at again; should this process end before, the sweeper does it. */
@@ -189,24 +135,6 @@ export function createAdmission(ports: SchedulerPorts, dispatcher: Dispatcher): 
     }, afterMs);
     timer.unref();
     retries.set(jobId, timer);
-  }
-
-  async function deny(job: Placeable, digest: string, decision: Decision): Promise<Placed> {
-    if (await isForged(ports.reader, job.jobId, digest)) return "digest";
-    const isDenied = decision.decision === SafetyDecision.DENY;
-    const finish = {
-      jobId: job.jobId,
-      states: ["PENDING"] as const,
-      digest,
-      actor: job.request.principalId,
-      to: "DENIED" as const,
-      errorCode: isDenied ? "safety_denied" : "safety_unknown",
-      errorMessage: decision.reason || "policy gave no decision",
-      decision: decision.recordBytes,
-      isDeadLetter: true,
-    };
-    if (await endJob(ports, finish)) return "placed";
-    return (await ports.reader.get(job.jobId)) ? "changed" : "missing";
   }
 
   async function refuseTopic(submission: Submission): Promise<Outcome> {
@@ -239,29 +167,14 @@ export function createAdmission(ports: SchedulerPorts, dispatcher: Dispatcher): 
     return true;
   }
 
-  function toPlaceable({ request, encoded, traceId }: Submission, decision: Decision): Placeable {
-    return {
-      jobId: request.jobId,
-      tenant: tenantOf(request, limits.defaultTenant),
-      topic: request.topic,
-      traceId,
-      priority: priorityName(request),
-      request,
-      encodedRequest: encoded,
-      constraints: decision.constraints,
-    };
-  }
-
   async function admitRecord(record: JobRecord): Promise<void> {
-    const { request, encodedRequest: encoded, traceId } = record;
-    const decision = await decide(request);
-    if (decision instanceof DomainError) retryLater(record.id, decision.retryAfterMs ?? retryMs);
-    else await enforce({ request, encoded, traceId }, decision);
-  }
-
-  /** Counts nothing where policy can do so. */
-  function review(record: JobRecord, askedBy: string): Promise<Decision | DomainError> {
-    return decide(record.request, (input) => policy.review?.(input, askedBy) ?? policy.check(input));
+    const { id, request, encodedRequest: encoded, traceId, approvalRound } = record;
+    for (let tries = 0; tries < maxDecisions; tries++) {
+      const decision = await decisions.decide(request);
+      if (decision instanceof DomainError) return retryLater(id, decision.retryAfterMs ?? retryMs);
+      if ((await enforceOn({ request, encoded, traceId }, decision, approvalRound)) !== "outdated") return;
+    }
+    retryLater(id, retryMs);
   }
 
   function close(): void {
@@ -270,7 +183,12 @@ export function createAdmission(ports: SchedulerPorts, dispatcher: Dispatcher): 
     retries.clear();
   }
 
-  return { admitPacket, admitRecord, review, close };
+  return {
+    admitPacket,
+    admitRecord,
+    throttled: (jobId) => retryLater(jobId, throttleMs),
+    close,
+  };
 }
 
 /** The job in a submit packet, without labels and env that only the platform may set; or why there is none. */
@@ -295,15 +213,10 @@ function readSubmission(bytes: Uint8Array): Submission | string {
   }
 }
 
-/** One rule for policy, storage and counting alike. */
-export function tenantOf(request: JobRequest, defaultTenant: string): string {
-  return request.tenantId || request.meta?.tenantId || request.env.tenant_id || defaultTenant;
-}
-
 function forged(jobId: string): Outcome {
   return { kind: "poison", reason: `job ${jobId} was recorded with another request` };
 }
 
-function toPlaced(why: string): Placed {
-  return why === "missing" || why === "digest" ? why : "changed";
+function restless(): DomainError {
+  return new DomainError("unavailable", "policy keeps changing", { retryAfterMs: retryMs });
 }

@@ -10,10 +10,10 @@ import { DomainError } from "../errors/index.ts";
 import type { Cursor } from "../jobs/index.ts";
 import type { Decision, PolicyInput } from "../policy/index.ts";
 import { openRedis, type RedisClient } from "../redis/index.ts";
-import { createAdmission } from "./admission.ts";
+import type { Admission } from "./admission.ts";
 import type { ApprovalEnds } from "./approval-ends.ts";
 import { startApprovalReviews } from "./approval-reviews.ts";
-import type { Dispatcher } from "./dispatcher.ts";
+import { createDecisions } from "./decide.ts";
 import type { SchedulerPorts } from "./ports.ts";
 
 let servers: TestServers;
@@ -85,8 +85,8 @@ function start({ hasReview = true } = {}): void {
   const approvalEnds = {
     deny: async ({ jobId }: { jobId: string }) => denied.push(jobId) > 0,
   } as unknown as ApprovalEnds;
-  const admission = createAdmission(ports, {} as Dispatcher);
-  reviews = startApprovalReviews(redis, ports, { admission, approvalEnds }, 10);
+  const decisions = createDecisions(ports);
+  reviews = startApprovalReviews(redis, ports, { admission: {} as Admission, decisions, approvalEnds }, 10);
 }
 
 describe("reviews of pending approvals", () => {

@@ -14,6 +14,7 @@ import type { Decision } from "../policy/index.ts";
 import { createLease, type RedisClient } from "../redis/index.ts";
 import type { Admission } from "./admission.ts";
 import type { ApprovalEnds } from "./approval-ends.ts";
+import type { Decisions } from "./decide.ts";
 import type { SchedulerPorts } from "./ports.ts";
 
 /** Pending approvals of one shard that are looked at in one go. */
@@ -43,11 +44,11 @@ interface Pass {
 export function startApprovalReviews(
   redis: RedisClient,
   ports: SchedulerPorts,
-  parts: { admission: Admission; approvalEnds: ApprovalEnds },
+  parts: { admission: Admission; decisions: Decisions; approvalEnds: ApprovalEnds },
   intervalMs: number,
 ): { close(): Promise<void> } {
   const { store, approvals, bus, log } = ports;
-  const { admission, approvalEnds } = parts;
+  const { admission, decisions, approvalEnds } = parts;
   const lease = createLease(redis, leaseKey);
   const leaseMs = Math.max(intervalMs * 5, 5_000);
   const closing = new AbortController();
@@ -80,7 +81,7 @@ export function startApprovalReviews(
   /** What policy says of a waiting job, or why it does not say: that is no reason to keep the others waiting. */
   async function decide({ job, approval }: ApprovalRow): Promise<Decision | Error> {
     try {
-      return await admission.review(job, approval.decision?.ruleId ?? "");
+      return await decisions.review(job, approval.decision?.ruleId ?? "");
     } catch (error) {
       return error as Error;
     }

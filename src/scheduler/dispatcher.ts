@@ -3,6 +3,7 @@ import { encodePacket, subjects } from "../bus/index.ts";
 import { type Dispatched, type JobStateName, publishTransition } from "../jobs/index.ts";
 import { continueTrace } from "../telemetry/index.ts";
 import { isTooLarge, toDispatchedRequest } from "./constraints.ts";
+import type { Decisions } from "./decide.ts";
 import { announceEnd, endJob, exhaustedEnd } from "./ending.ts";
 import type { Member } from "./fleet.ts";
 import type { Answer } from "./handshake.ts";
@@ -32,8 +33,8 @@ export interface PlaceOptions {
   waitBecause?: string;
 }
 
-/** `placed`: with a worker, or parked, or ended. The others say why nothing changed. */
-export type Placed = "placed" | "missing" | "digest" | "changed";
+/** `placed`: with a worker, or parked, or ended. The others say why nothing changed; `outdated`: policy has. */
+export type Placed = "placed" | "missing" | "digest" | "changed" | "outdated";
 
 export interface Dispatcher {
   /** Gives the job to a worker, or parks it, or ends it when no pool may ever run it. */
@@ -69,7 +70,7 @@ interface Target {
   pool: string;
 }
 
-export function createDispatcher(ports: SchedulerPorts): Dispatcher {
+export function createDispatcher(ports: SchedulerPorts, { isOutdated }: Pick<Decisions, "isOutdated">): Dispatcher {
   const { bus, store, fleet, queues, slots, handshakes, metrics, limits } = ports;
   const parkedListeners: ((pools: readonly string[]) => void)[] = [];
   /** `<job>/<attempt>` of dispatches that are sent and whose answer is not handled. */
@@ -103,9 +104,15 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
     const overtakes = isNew && eligible.pools.every(isContended) ? "pool_overloaded" : undefined;
     const target = options.waitBecause ?? unaskable ?? overtakes ?? chooseTarget(job, eligible.pools, options.member);
     if (typeof target === "string") return park(job, options, eligible.pools, target);
+    if (isOutdated(job.snapshot)) return "outdated";
     const limit = job.constraints?.budgets?.maxConcurrentJobs ?? 0;
-    if (limit > 0 && !(await slots.take(job.tenant, job.jobId, limit))) {
-      return park(job, options, [tenantQueue(job.tenant)], "tenant_limit");
+    if (limit > 0) {
+      const hasSlot = await slots.take(job.tenant, job.jobId, limit);
+      if (!hasSlot) return park(job, options, [tenantQueue(job.tenant)], "tenant_limit");
+      if (isOutdated(job.snapshot)) {
+        await giveBackSlot(job.tenant, job.jobId);
+        return "outdated";
+      }
     }
     return dispatch(job, options, eligible.pools, target, limit > 0 ? job.tenant : "");
   }
@@ -302,7 +309,11 @@ export function createDispatcher(ports: SchedulerPorts): Dispatcher {
     const expected = { states: ["DISPATCHED"] as const, attempt };
     // Silence of a leased worker may mean that it is at work: that attempt counts.
     const options = answer === "silence" ? { waitBecause: "no_answer" } : { isRefund: true };
-    await persistently(() => place(job, { ...expected, ...options }));
+    await persistently(async () => {
+      const placed = await place(job, { ...expected, ...options });
+      // It is decided anew when it leaves the queue.
+      if (placed === "outdated") await place(job, { ...expected, ...options, waitBecause: "policy_changed" });
+    });
   }
 
   function isDeaf(topic: string): boolean {

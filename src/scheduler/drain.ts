@@ -1,9 +1,9 @@
-import type { JobRecord } from "../jobs/index.ts";
+import type { JobRecord, JobStateName } from "../jobs/index.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { type Member, room } from "./fleet.ts";
-import { placeRecord } from "./place-record.ts";
 import type { SchedulerPorts } from "./ports.ts";
 import { isTenantQueue, tenantQueue } from "./queue.ts";
+import type { WaitingJobs } from "./waiting.ts";
 
 export interface Drain {
   /** Jobs of this pool may be waiting. */
@@ -24,9 +24,15 @@ export interface Drain {
 
 /** More than this in one go would give one worker jobs that a second one could start at once. */
 const maxPop = 64;
+const withWorker: readonly JobStateName[] = ["DISPATCHED", "RUNNING"];
+/** Nothing is taken out for so long when policy has changed and cannot be asked. */
+const pauseMs = 1_000;
 
 /** Empties the queues into workers as soon as they have room. */
-export function createDrain(ports: SchedulerPorts, dispatcher: Dispatcher): Drain {
+export function createDrain(
+  ports: SchedulerPorts,
+  { dispatcher, waitingJobs }: { dispatcher: Pick<Dispatcher, "isDeaf">; waitingJobs: Pick<WaitingJobs, "place"> },
+): Drain {
   const { bus, queues, slots, fleet, reader, log } = ports;
   /** Pools in whose queue a job may be. */
   const waiting = new Set<string>();
@@ -36,7 +42,12 @@ export function createDrain(ports: SchedulerPorts, dispatcher: Dispatcher): Drai
   /** Asked for while they were busy: a job may have come just after the last look. */
   const again = new Set<string>();
   let isClosed = false;
-  const isOpen = () => !isClosed && bus.isConnected();
+  let pausedUntilMs = 0;
+  const isOpen = () => !isClosed && bus.isConnected() && performance.now() >= pausedUntilMs;
+
+  async function place(record: JobRecord, member?: Member): Promise<void> {
+    if (!(await waitingJobs.place(record, member))) pausedUntilMs = performance.now() + pauseMs;
+  }
 
   function drainPool(pool: string): void {
     if (!waiting.has(pool) || !isOpen()) return;
@@ -79,11 +90,7 @@ export function createDrain(ports: SchedulerPorts, dispatcher: Dispatcher): Drai
     } finally {
       member.asked -= count;
     }
-    await Promise.all(
-      records.map((record) =>
-        placeRecord(dispatcher, record, { states: ["SCHEDULED"], attempt: record.attempt, member }),
-      ),
-    );
+    await Promise.all(records.map((record) => place(record, member)));
     return taken;
   }
 
@@ -104,9 +111,7 @@ export function createDrain(ports: SchedulerPorts, dispatcher: Dispatcher): Drai
   async function putToTopic(pool: string, topic: string, count: number): Promise<void> {
     if (!isOpen()) return;
     const ids = await queues.pop(pool, { count, labels: {}, topic });
-    for (const record of await reader.getMany(ids)) {
-      await placeRecord(dispatcher, record, { states: ["SCHEDULED"], attempt: record.attempt });
-    }
+    for (const record of await reader.getMany(ids)) await place(record);
     const isMore = count > 1 && ids.length === count;
     if (isMore && !dispatcher.isDeaf(topic)) await putToTopic(pool, topic, count);
   }
@@ -117,10 +122,13 @@ export function createDrain(ports: SchedulerPorts, dispatcher: Dispatcher): Drai
       if (id === undefined) return;
       const record = await reader.get(id);
       if (record?.state !== "SCHEDULED") continue; // it has ended meanwhile
-      await placeRecord(dispatcher, record, { states: ["SCHEDULED"], attempt: record.attempt });
+      await place(record);
       const after = await reader.get(id);
-      const waitsForWorker = after?.state === "SCHEDULED" && !after.pools.some(isTenantQueue);
-      if (!waitsForWorker) return; // it has the slot, or there was none
+      if (!after || !withWorker.includes(after.state)) {
+        const isStillHere = after?.state === "SCHEDULED" && after.pools.some(isTenantQueue);
+        if (!isStillHere) continue; // it waits for a worker, or policy lets it run no more
+      }
+      return; // it has the slot, or there was none
     }
   }
 

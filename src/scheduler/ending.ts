@@ -2,7 +2,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { JobCancelSchema } from "@cordum/proto/cordum/agent/v1/job_pb.js";
 import { encodePacket, subjects } from "../bus/index.ts";
 import { publishDeadLetter } from "../dlq/index.ts";
-import { type Committed, type Exhausted, type FinishCommit, publishTransition } from "../jobs/index.ts";
+import { type Committed, type Exhausted, type FinishCommit, type JobRecord, publishTransition } from "../jobs/index.ts";
 import type { SchedulerPorts } from "./ports.ts";
 import { toParked } from "./to-parked.ts";
 
@@ -22,12 +22,24 @@ export async function announceEnd(ports: SchedulerPorts, end: End, committed: Co
   ports.metrics.completed.add(topic, `JOB_STATUS_${to}`);
   if (to === "DENIED") ports.metrics.denied.add(topic);
   const resultPtr = end.resultPtr ?? "";
-  const event = { jobId, tenant, topic, traceId, from, to, atUs, attempt, worker, pool };
+  const isStep = committed.isStep && !end.owesScan; // the run must not see what has not been looked at
+  const event = { jobId, tenant, topic, traceId, from, to, atUs, attempt, worker, pool, isStep };
   publishTransition(ports.bus, { ...event, resultPtr, errorCode, errorMessage });
   if (slot) await ports.slots.giveBack(slot, jobId);
   if (from === "SCHEDULED") await unqueue(ports, jobId);
-  if (end.isDeadLetter) await publishDeadLetter(ports.bus, { jobId, traceId, status: to, errorCode, errorMessage });
-  if (!end.owesScan) ports.store.published(jobId); // else its timer shows it to the sweeper until it has been looked at
+  const isDead = end.isDeadLetter && !committed.retriedStates.includes(`,${to},`);
+  if (isDead) await publishDeadLetter(ports.bus, { jobId, traceId, status: to, errorCode, errorMessage });
+  // Else its timer shows it to the sweeper, until it has been looked at, or until its run has taken note.
+  if (!end.owesScan && !committed.isStep) ports.store.published(jobId);
+}
+
+/** The end of a job, from its record, for whoever has not heard of it. */
+export function publishEndAgain({ bus }: SchedulerPorts, record: JobRecord): void {
+  const { id: jobId, tenant, topic, traceId, state: to, errorCode, errorMessage, lastState: from } = record;
+  const { attempt, worker, pool, resultPtr, updatedAt: atUs } = record;
+  const isStep = record.isStep && !record.owesScan;
+  const event = { jobId, tenant, topic, traceId, from, to, atUs, attempt, worker, pool, isStep };
+  publishTransition(bus, { ...event, resultPtr, errorCode, errorMessage });
 }
 
 /** Takes a job that waited when it ended out of the queues. */

@@ -3,6 +3,7 @@ import { DecisionRecordSchema, SafetyDecision } from "@cordum/proto/cordum/v1/jo
 import { type FinishCommit, isTerminal, type JobRecord } from "../jobs/index.ts";
 import type { OutputReviewer, OutputRule, ReviewedOutput } from "../output/index.ts";
 import { inputFromJob } from "../policy/index.ts";
+import { publishEndAgain } from "./ending.ts";
 import type { SchedulerPorts } from "./ports.ts";
 
 /** Applies the output rules of policy to what jobs produce. */
@@ -93,7 +94,7 @@ export function createOutputs(ports: SchedulerPorts, reviewer: OutputReviewer): 
         errorMessage: "",
       };
       await store.revise({ ...unchanged, outputDecision: undefined });
-      return;
+      return tellRun(jobId);
     }
     const reviewed = await reviewer.review(outputOf(record, record), rules);
     const isQuarantined = reviewed.verdict.decision === "quarantine";
@@ -106,6 +107,13 @@ export function createOutputs(ports: SchedulerPorts, reviewer: OutputReviewer): 
       errorMessage: isQuarantined ? reasonOf(reviewed) : reviewed.errorMessage || errorMessage,
       outputDecision: toRecord(reviewed),
     });
+    await tellRun(jobId);
+  }
+
+  /** A run waits for the look at the output, too. */
+  async function tellRun(jobId: string): Promise<void> {
+    const record = await reader.get(jobId);
+    if (record?.isStep) publishEndAgain(ports, record);
   }
 
   function startNext(): void {

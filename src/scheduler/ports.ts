@@ -59,6 +59,8 @@ export interface Placeable {
   /** As stored. */
   encodedRequest: Uint8Array;
   constraints: DecisionRecord["constraints"];
+  /** The policy that let it go. It is not dispatched once policy is known to be another one. */
+  snapshot: string;
   /** What holds for the job, JSON for its environment. The dispatcher looks it up. */
   effectiveConfig?: string | undefined;
 }

@@ -6,7 +6,7 @@ import type { Admission } from "./admission.ts";
 import type { ApprovalEnds } from "./approval-ends.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { Drain } from "./drain.ts";
-import { endJob, publishCancel } from "./ending.ts";
+import { endJob, publishCancel, publishEndAgain } from "./ending.ts";
 import type { Outputs } from "./outputs.ts";
 import { placeRecord } from "./place-record.ts";
 import { eligiblePools } from "./pools.ts";
@@ -14,6 +14,7 @@ import type { SchedulerPorts } from "./ports.ts";
 import { isTenantQueue, tenantQueue } from "./queue.ts";
 import type { SlotCursor } from "./slots.ts";
 import { toParked } from "./to-parked.ts";
+import type { WaitingJobs } from "./waiting.ts";
 
 export interface Reconciler {
   close(): Promise<void>;
@@ -21,6 +22,8 @@ export interface Reconciler {
 
 /** Ids per list and shard in one pass. */
 const limit = 200;
+/** Jobs in queues that are decided anew in one pass over a shard: a kernel elsewhere has others to answer, too. */
+const maxRenewals = 50;
 /** Slots whose job has long gone were left by a process that died between two writes. */
 const slotCheckAfterMs = 30_000;
 /** Far longer than it takes from asking for a slot to holding it, or to waiting in the tenant's queue. */
@@ -31,11 +34,18 @@ const withWorker: readonly JobStateName[] = ["DISPATCHED", "RUNNING"];
 export function startReconciler(
   redis: RedisClient,
   ports: SchedulerPorts,
-  parts: { admission: Admission; dispatcher: Dispatcher; drain: Drain; approvalEnds: ApprovalEnds; outputs: Outputs },
+  parts: {
+    admission: Admission;
+    dispatcher: Dispatcher;
+    waitingJobs: WaitingJobs;
+    drain: Drain;
+    approvalEnds: ApprovalEnds;
+    outputs: Outputs;
+  },
   intervalMs: number,
 ): Reconciler {
   const { store, reader, queues, slots, log } = ports;
-  const { admission, dispatcher, drain, approvalEnds, outputs } = parts;
+  const { admission, dispatcher, waitingJobs, drain, approvalEnds, outputs } = parts;
   const shards = Array.from({ length: store.shards }, (_, shard) => ({
     shard,
     lease: createLease(redis, shardKeys(shard).sweeper),
@@ -49,9 +59,10 @@ export function startReconciler(
     if (!(await state.lease.hold(leaseMs))) return;
     const overdue = await store.sweep(state.shard, { limit, scheduledFromUs: state.scheduledFromUs });
     state.scheduledFromUs = overdue.nextScheduledUs;
+    const renewals = { left: maxRenewals };
     await Promise.all([
       ...overdue.timers.map((id) => guarded(id, (record) => timerRanOut(record, overdue.nowMs))),
-      ...overdue.scheduled.map((id) => guarded(id, putBack)),
+      ...overdue.scheduled.map((id) => guarded(id, (record) => putBack(record, renewals))),
     ]);
   }
 
@@ -109,25 +120,25 @@ export function startReconciler(
   }
 
   async function publishAgain(record: JobRecord): Promise<void> {
-    const { id: jobId, tenant, topic, traceId, state, errorCode, errorMessage } = record;
-    const event = { jobId, tenant, topic, traceId, from: record.lastState, to: state, atUs: record.updatedAt };
-    const { attempt, worker, pool, resultPtr } = record;
-    publishTransition(ports.bus, { ...event, attempt, worker, pool, resultPtr, errorCode, errorMessage });
-    if (isTerminal(state) && state !== "SUCCEEDED" && state !== "CANCELLED") {
+    const { id: jobId, traceId, state, errorCode, errorMessage } = record;
+    publishEndAgain(ports, record);
+    const isDead = state !== "SUCCEEDED" && state !== "CANCELLED" && !record.retriedStates.includes(`,${state},`);
+    if (isDead && isTerminal(state)) {
       await publishDeadLetter(ports.bus, { jobId, traceId, status: state, errorCode, errorMessage });
     }
     if (record.slot) await slots.giveBack(record.slot, jobId);
     if (record.owesScan) outputs.afterEnd(jobId);
-    else store.published(jobId);
+    else if (!record.isStep) store.published(jobId);
   }
 
-  async function putBack(record: JobRecord): Promise<void> {
+  async function putBack(record: JobRecord, renewals: { left: number }): Promise<void> {
     if (record.state !== "SCHEDULED") return;
     if (isMoved(record)) {
       await queues.remove(record.pools, toParked(record));
-      await placeRecord(dispatcher, record, { states: ["SCHEDULED"], attempt: record.attempt });
+      await waitingJobs.place(record);
       return;
     }
+    if (waitingJobs.isOutdated(record) && renewals.left-- > 0 && !(await waitingJobs.renew(record))) return;
     await queues.enqueue(record.pools, toParked(record));
     drain.parked(record.pools);
   }

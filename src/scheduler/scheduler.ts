@@ -15,8 +15,10 @@ import { startApprovalReviews } from "./approval-reviews.ts";
 import { startCancels } from "./cancels.ts";
 import { type ConfigFile, openConfigFile } from "./config-file.ts";
 import { openConfigOverlay } from "./config-overlay.ts";
+import { createDecisions } from "./decide.ts";
 import { createDispatcher } from "./dispatcher.ts";
 import { createDrain } from "./drain.ts";
+import { createEnforce } from "./enforce.ts";
 import { createFleet } from "./fleet.ts";
 import { openHandshakes } from "./handshake.ts";
 import { startLeaseKeeper } from "./lease-keeper.ts";
@@ -32,6 +34,7 @@ import { createResults } from "./results.ts";
 import { endOf } from "./retries.ts";
 import { startRunningMarks } from "./running.ts";
 import { createSlots } from "./slots.ts";
+import { createWaitingJobs } from "./waiting.ts";
 
 export interface SchedulerOptions {
   redis: RedisClient;
@@ -90,9 +93,13 @@ export async function startScheduler(options: SchedulerOptions): Promise<Schedul
     metrics: createSchedulerMetrics(),
     log,
   };
-  const dispatcher = createDispatcher(ports);
-  const drain = createDrain(ports, dispatcher);
-  const admission = createAdmission(ports, dispatcher);
+  const decisions = createDecisions(ports);
+  const enforce = createEnforce(ports);
+  const dispatcher = createDispatcher(ports, decisions);
+  const admission = createAdmission(ports, { dispatcher, decisions, enforce });
+  const onThrottled = admission.throttled;
+  const waitingJobs = createWaitingJobs(ports, { dispatcher, decisions, enforce, onThrottled });
+  const drain = createDrain(ports, { dispatcher, waitingJobs });
   dispatcher.onParked(drain.parked);
   dispatcher.yieldWhile(drain.isContended);
   dispatcher.onServed(drain.topicServed);
@@ -149,9 +156,9 @@ export async function startScheduler(options: SchedulerOptions): Promise<Schedul
     startCancels(ports),
   ];
   const approvalEnds = createApprovalEnds(ports);
-  const parts = { admission, dispatcher, drain, approvalEnds, outputs };
+  const parts = { admission, dispatcher, waitingJobs, drain, approvalEnds, outputs };
   const reconciler = startReconciler(redis, ports, parts, options.sweepIntervalMs);
-  const reviews = startApprovalReviews(redis, ports, { admission, approvalEnds }, options.sweepIntervalMs);
+  const reviews = startApprovalReviews(redis, ports, { admission, decisions, approvalEnds }, options.sweepIntervalMs);
   return {
     pools: currentPools,
     problem: () => submits.problem() ?? ends.problem(),

@@ -22,6 +22,8 @@ export interface DevOptions {
 export interface DevConnection {
   gateway: string;
   api_key: string;
+  /** `host:port` of the context engine. */
+  context_engine: string;
   nats_url: string;
   redis_url: string;
   pid: number;
@@ -59,6 +61,7 @@ export async function startDev({ dataDir, port, env, createLog }: DevOptions): P
     const connection: DevConnection = {
       gateway: `${settings.gateway.tls.certFile ? "https" : "http"}://127.0.0.1:${running.port}`,
       api_key: apiKey,
+      context_engine: `127.0.0.1:${running.contextPort}`,
       nats_url: servers.natsUrl,
       redis_url: servers.redisUrl,
       pid: process.pid,
@@ -89,6 +92,8 @@ function withDefaults(env: NodeJS.ProcessEnv, { apiKey, port }: { apiKey: string
     GATEWAY_HTTP_ADDR: "127.0.0.1:8081",
     GATEWAY_METRICS_ADDR: "127.0.0.1:0",
     SAFETY_KERNEL_ADDR: "127.0.0.1:0",
+    CONTEXT_ENGINE_ADDR: "127.0.0.1:0",
+    CONTEXT_ENGINE_ALLOW_ANONYMOUS: "1",
     LOG_LEVEL: "warn",
     CORDUM_ALLOW_SELF_APPROVAL: "1",
     CORDUM_LOG_FORMAT: "text",

@@ -1,26 +1,32 @@
 import { readFile } from "node:fs/promises";
 import { CordumApi } from "@cordum/proto/cordum/v1/api_pb.js";
 import { ApprovalService } from "@cordum/proto/cordum/v1/approval_pb.js";
+import { ArtifactService } from "@cordum/proto/cordum/v1/artifact_pb.js";
 import { AuditService } from "@cordum/proto/cordum/v1/audit_pb.js";
 import { ConfigService } from "@cordum/proto/cordum/v1/config_pb.js";
 import { DlqService } from "@cordum/proto/cordum/v1/dlq_pb.js";
 import { JobService } from "@cordum/proto/cordum/v1/job_pb.js";
+import { LockService } from "@cordum/proto/cordum/v1/lock_pb.js";
 import { MemoryService } from "@cordum/proto/cordum/v1/memory_pb.js";
 import { PolicyService } from "@cordum/proto/cordum/v1/policy_pb.js";
+import { SchemaService } from "@cordum/proto/cordum/v1/schema_pb.js";
 import { StatusService } from "@cordum/proto/cordum/v1/status_pb.js";
 import { StreamService } from "@cordum/proto/cordum/v1/stream_pb.js";
 import { WorkerService } from "@cordum/proto/cordum/v1/worker_pb.js";
 import { createApprovalReader, createApprovalService, createApprovals } from "../approvals/index.ts";
+import { createArtifactService, createArtifactStore } from "../artifacts/index.ts";
 import { createAuditReader, createAuditService, createCallAuditor, createOpenCalls } from "../audit/index.ts";
 import { createAuthenticator } from "../auth/index.ts";
 import { createBundleStore, createPolicyService, createShadowStore } from "../bundles/index.ts";
 import { subjects } from "../bus/index.ts";
 import { createConfigService } from "../config/index.ts";
 import { createDlqService } from "../dlq/index.ts";
-import { createCordumApi, createJobService, createJobs } from "../jobs/index.ts";
+import { createCordumApi, createJobService } from "../jobs/index.ts";
+import { createLockService, createLocks } from "../locks/index.ts";
 import { createMemoryService } from "../memory/index.ts";
 import type { PolicyKernel } from "../policy/index.ts";
 import { type Authenticator, createRpcServer, type HealthRegistry } from "../rpc/index.ts";
+import { createSchemaService } from "../schemas/index.ts";
 import type { Settings } from "../settings.ts";
 import { createStatusService } from "../status/index.ts";
 import { createStreamHub, createStreamService, createStreamSocketHandler } from "../streams/index.ts";
@@ -29,6 +35,7 @@ import { build } from "./build.ts";
 import type { Shared } from "./open-process.ts";
 import { readPolicyKey } from "./policy.ts";
 import type { RunningService } from "./service.ts";
+import type { WorkflowParts } from "./workflows.ts";
 
 const services = [
   JobService,
@@ -42,6 +49,9 @@ const services = [
   MemoryService,
   ConfigService,
   PolicyService,
+  SchemaService,
+  LockService,
+  ArtifactService,
 ];
 
 /**
@@ -59,10 +69,11 @@ export async function startGateway(
   authenticator: Authenticator,
   health: HealthRegistry,
   kernel: PolicyKernel,
+  workflows: WorkflowParts,
 ): Promise<RunningService> {
   const { settings, log, redis, bus, store, reader, payloads, deadLetters, registry, config, chains } = shared;
   const { tenantId } = settings.auth;
-  const jobs = createJobs({ store, reader, bus });
+  const { jobs, schemas } = workflows.ports;
   const hub = createStreamHub({ bus, reader, log });
   const approvals = createApprovalReader(redis, store.shards, reader);
   const voting = { approvals, jobs: reader, allowsSelf: settings.auth.allowSelfApproval };
@@ -82,6 +93,18 @@ export async function startGateway(
       router.service(ConfigService, createConfigService({ config }));
       router.service(AuditService, createAuditService({ chains, reader: createAuditReader(redis, chains) }));
       router.service(PolicyService, openPolicyService(shared, kernel));
+      router.service(SchemaService, createSchemaService({ registry: schemas, defaultTenant: tenantId }));
+      router.service(LockService, createLockService({ locks: createLocks(redis, { defaultTenant: tenantId }) }));
+      router.service(
+        ArtifactService,
+        createArtifactService({
+          store: createArtifactStore(redis),
+          reader,
+          ttls: settings.artifacts.ttlMs,
+          maxBytes: settings.artifacts.maxBytes,
+          defaultTenant: tenantId,
+        }),
+      );
       router.service(MemoryService, createMemoryService({ redis, reader, defaultTenant: tenantId }));
     },
     services,

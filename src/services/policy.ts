@@ -46,7 +46,7 @@ export async function openKernel(
     ...policy,
     publicKey,
     bundleKey: requireSignedBundles ? publicKey : undefined,
-    bundles: ignoreBundles ? undefined : createBundleSource({ store, onBus: connections.onBus }),
+    bundles: ignoreBundles ? undefined : createBundleSource({ store, onBus: connections.onBus, log }),
     archive: createBaseArchive(connections.redis),
     rates: ratesOf(onceOpen(connections, createRateCounter)),
     log,

@@ -1,16 +1,20 @@
 import type { Logger } from "pino";
 import type { PolicyKernel } from "../policy/index.ts";
+import { type RedisClient, verifyShards } from "../redis/index.ts";
 import { answerHealth, createHealthRegistry, type HealthRegistry } from "../rpc/index.ts";
 import type { Settings } from "../settings.ts";
 import { openTelemetry } from "../telemetry/index.ts";
 import { build } from "./build.ts";
+import { openEngineAuthenticator, startContextEngine } from "./context-engine.ts";
 import { openAuthenticator, startGateway } from "./gateway.ts";
 import { openLazily, sharedConnections } from "./lazy-connections.ts";
-import { openShared, type Shared } from "./open-process.ts";
+import { openSettingsRedis, openShared, type Shared } from "./open-process.ts";
 import { openChecker, openKernel } from "./policy.ts";
 import { startSafetyKernel } from "./safety-kernel.ts";
 import { startSchedulerService } from "./scheduler.ts";
 import type { RunningService, ServiceName } from "./service.ts";
+import { startWorkflowEngine } from "./workflow-engine.ts";
+import { openWorkflows } from "./workflows.ts";
 
 export interface RunOptions {
   settings: Settings;
@@ -22,6 +26,8 @@ export interface RunOptions {
 export interface Running {
   /** The gateway's port; undefined without a gateway. */
   port: number | undefined;
+  /** The context engine's port; undefined without one. */
+  contextPort: number | undefined;
   metricsPort: number | undefined;
   /** In order: not ready any more, API closed, loops closed, NATS drained, Redis closed. Safe to call twice. */
   close(): Promise<void>;
@@ -62,8 +68,9 @@ export async function runServices({ settings, services, log }: RunOptions): Prom
     closers.push(() => telemetry.close());
 
     const authenticator = services.has("gateway") ? openAuthenticator(settings) : undefined;
+    const engineAuthenticator = services.has("context-engine") ? openEngineAuthenticator(settings) : undefined;
     let shared: Shared | undefined;
-    if (services.has("scheduler") || services.has("gateway")) {
+    if (services.has("scheduler") || services.has("gateway") || services.has("workflow-engine")) {
       const opened = await openShared(settings, name, log);
       closers.push(() => opened.close());
       watchDependencies(opened, health);
@@ -84,9 +91,23 @@ export async function runServices({ settings, services, log }: RunOptions): Prom
       });
       return opened.kernel;
     };
+    const openOwnRedis = async () => {
+      const redis = await openSettingsRedis(settings, name, log);
+      closers.push(() => closeRedis(redis));
+      health.add("redis", async () => void (await redis.ping()));
+      await verifyShards(redis, settings.store.shards);
+      return redis;
+    };
     if (services.has("safety-kernel")) {
       const service = await startSafetyKernel(settings, await localKernel(), health, log);
       closers.push(() => service.close(graceMs));
+    }
+    let contextPort: number | undefined;
+    if (engineAuthenticator) {
+      const redis = shared?.redis ?? (await openOwnRedis());
+      const service = await startContextEngine(settings, redis, engineAuthenticator, health, log);
+      closers.push(() => service.close(graceMs));
+      contextPort = service.port;
     }
     let port: number | undefined;
     if (shared) {
@@ -102,14 +123,21 @@ export async function runServices({ settings, services, log }: RunOptions): Prom
         closers.push(() => scheduler.close(graceMs));
         health.add("scheduler", () => refuseProblem(scheduler));
       }
-      if (authenticator) {
-        const gateway = await startGateway(shared, authenticator, health, await localKernel());
+      const movesRuns = services.has("workflow-engine") || authenticator !== undefined;
+      const workflows = movesRuns ? openWorkflows(shared, await localKernel()) : undefined;
+      if (workflows) closers.push(() => workflows.close());
+      if (workflows && services.has("workflow-engine")) {
+        const engine = startWorkflowEngine(shared, workflows);
+        closers.push(() => engine.close(graceMs));
+      }
+      if (authenticator && workflows) {
+        const gateway = await startGateway(shared, authenticator, health, await localKernel(), workflows);
         closers.push(() => gateway.close(graceMs));
         port = gateway.port;
       }
     }
     started();
-    return { port, metricsPort: telemetry.metricsPort, close };
+    return { port, contextPort, metricsPort: telemetry.metricsPort, close };
   } catch (error) {
     await close();
     throw error;
@@ -132,7 +160,14 @@ function refuseProblem(service: RunningService): void {
   if (problem) throw new Error(problem);
 }
 
-function metricsAddrOf({ gateway, scheduler, safetyKernel }: Settings, services: ReadonlySet<ServiceName>) {
-  if (services.has("gateway")) return gateway.metricsAddr;
-  return services.has("scheduler") ? scheduler.metricsAddr : safetyKernel.metricsAddr;
+async function closeRedis(redis: RedisClient): Promise<void> {
+  await redis.quit().catch(() => redis.disconnect());
+}
+
+/** Several services in one process have one such port: that of the first. */
+function metricsAddrOf(settings: Settings, services: ReadonlySet<ServiceName>) {
+  if (services.has("gateway")) return settings.gateway.metricsAddr;
+  if (services.has("scheduler")) return settings.scheduler.metricsAddr;
+  if (services.has("workflow-engine")) return settings.workflowEngine.metricsAddr;
+  return services.has("safety-kernel") ? settings.safetyKernel.metricsAddr : settings.contextEngine.metricsAddr;
 }

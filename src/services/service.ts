@@ -8,5 +8,5 @@ export interface RunningService {
   close(graceMs: number): Promise<void>;
 }
 
-export const serviceNames = ["gateway", "scheduler", "safety-kernel"] as const;
+export const serviceNames = ["gateway", "scheduler", "safety-kernel", "workflow-engine", "context-engine"] as const;
 export type ServiceName = (typeof serviceNames)[number];

@@ -118,6 +118,24 @@ export const table = {
       aliases: [{ name: "REDIS_DATA_TTL_SECONDS", kind: seconds(keepFor) }],
     }),
   },
+  artifacts: {
+    ttlMs: {
+      short: variable("ARTIFACT_TTL_SHORT", duration(keepFor), day, "How long `short` artifacts are kept."),
+      standard: variable(
+        "ARTIFACT_TTL_STANDARD",
+        duration(keepFor),
+        7 * day,
+        "How long artifacts are kept that name no other class.",
+      ),
+      audit: variable("ARTIFACT_TTL_AUDIT", duration(keepFor), 30 * day, "How long `audit` artifacts are kept."),
+    },
+    maxBytes: variable(
+      "ARTIFACT_MAX_BYTES",
+      integer({ min: 1, max: 8 * 1024 * 1024 }),
+      8 * 1024 * 1024,
+      "Largest artifact that the API takes, bytes. Policy may allow the artifacts of a job less.",
+    ),
+  },
   gateway: {
     addr: variable("GATEWAY_HTTP_ADDR", address, { host: "", port: 8081 }, "The one port of every API."),
     metricsAddr: variable(
@@ -243,6 +261,77 @@ export const table = {
       ),
       keyFile: optional("SAFETY_KERNEL_TLS_KEY", text, "PEM file of its private key. Set: the kernel speaks TLS only."),
     },
+  },
+  contextEngine: {
+    addr: variable(
+      "CONTEXT_ENGINE_ADDR",
+      address,
+      { host: "", port: 50_070 },
+      "Where the context engine listens (gRPC).",
+    ),
+    metricsAddr: variable(
+      "CONTEXT_ENGINE_METRICS_ADDR",
+      address,
+      { host: "", port: 9094 },
+      "`/metrics`, `/healthz` and `/readyz` of the context engine.",
+    ),
+    allowAnonymous: variable(
+      "CONTEXT_ENGINE_ALLOW_ANONYMOUS",
+      flag,
+      false,
+      "Serve callers without a key, as earlier versions did: whoever reaches the port reads and writes every memory. `cordum dev` sets it.",
+    ),
+    tls: {
+      certFile: optional(
+        "CONTEXT_ENGINE_TLS_CERT",
+        text,
+        "PEM file of the engine's certificate. Needs `CONTEXT_ENGINE_TLS_KEY`.",
+      ),
+      keyFile: optional(
+        "CONTEXT_ENGINE_TLS_KEY",
+        text,
+        "PEM file of its private key. Set: the engine speaks TLS only.",
+      ),
+    },
+    memoryTtlMs: variable(
+      "CONTEXT_MEMORY_TTL",
+      duration({ min: minute, max: 3650 * day }),
+      30 * day,
+      "How long the events of a memory are kept after the last one was added.",
+    ),
+  },
+  workflowEngine: {
+    metricsAddr: variable(
+      "WORKFLOW_ENGINE_HTTP_ADDR",
+      address,
+      { host: "", port: 9093 },
+      "`/metrics`, `/healthz` and `/readyz` of the workflow engine.",
+    ),
+    runTtlMs: variable(
+      "WORKFLOW_RUN_TTL",
+      duration({ min: minute, max: 3650 * day }),
+      30 * day,
+      "How long ended runs are kept, with their timelines.",
+    ),
+    timerIntervalMs: variable(
+      "WORKFLOW_TIMER_INTERVAL",
+      duration({ min: 10, max: 10 * second }),
+      100,
+      "How often timers of runs are looked for. Longer: delays and retries end later.",
+    ),
+    sweepIntervalMs: variable(
+      "WORKFLOW_ENGINE_SCAN_INTERVAL",
+      duration({ min: 50, max: 10 * minute }),
+      second,
+      "How often effects that a run owes are looked for, those of processes that died.",
+    ),
+    watchAfterMs: variable(
+      "WORKFLOW_WATCH_AFTER",
+      duration({ min: second, max: day }),
+      10 * minute,
+      "A run that nobody has looked at for so long is looked over: its steps' jobs are compared with their records.",
+    ),
+    maxUnits: variable("WORKFLOW_MAX_ITEMS", integer({ min: 1, max: 1_000_000 }), 100_000, "Items of one for_each."),
   },
   scheduler: {
     metricsAddr: variable(

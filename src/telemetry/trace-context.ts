@@ -1,4 +1,4 @@
-import { type Attributes, context, propagation, ROOT_CONTEXT, SpanKind, trace } from "@opentelemetry/api";
+import { type Attributes, context, propagation, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
 
 const format = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
@@ -31,4 +31,21 @@ export function continueTrace(traceparent: string | undefined, name: string, att
   const carrier: { traceparent?: string } = {};
   propagation.inject(trace.setSpan(parent, span), carrier);
   return { traceparent: carrier.traceparent ?? traceparent, end: () => span.end() };
+}
+
+export interface PastSpan {
+  /** Milliseconds since the epoch. */
+  startMs: number;
+  endMs: number;
+  isFailed: boolean;
+  attributes: Attributes;
+}
+
+/** Records something that is over, as part of a trace that came over the bus. */
+export function recordSpan(traceparent: string, name: string, { startMs, endMs, isFailed, attributes }: PastSpan): void {
+  const parent = propagation.extract(ROOT_CONTEXT, { traceparent });
+  const options = { kind: SpanKind.INTERNAL, attributes, startTime: startMs };
+  const span = trace.getTracer("cordum").startSpan(name, options, parent);
+  if (isFailed) span.setStatus({ code: SpanStatusCode.ERROR });
+  span.end(endMs);
 }

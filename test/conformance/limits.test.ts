@@ -171,7 +171,7 @@ describe("max_concurrent_jobs", () => {
 });
 
 describe("max_retries", () => {
-  it("of 0 that policy says lets a job be tried once: a lost worker is its end", async () => {
+  it("64: of 0 that policy says lets a job be tried once: a lost worker is its end", async () => {
     const { worker } = await holder({ pool: "once" });
     const jobId = await platform.submit({ topic: "job.once" });
     const { request } = await until("the job", () => worker.executed[0]);
@@ -187,7 +187,7 @@ describe("max_retries", () => {
 });
 
 describe("max_runtime_ms", () => {
-  it("is the deadline of each run: the worker is told it, and the platform keeps it", async () => {
+  it("63: is the deadline of each run: the worker is told it, and the platform keeps it", async () => {
     const { worker } = await holder({ pool: "hasty" });
     const jobId = await platform.submit({ topic: "job.hasty" });
 

@@ -279,6 +279,29 @@ describe("decisions", () => {
   });
 });
 
+describe("several documents", () => {
+  const allowing = (server: string) => JSON.stringify({ tenants: { default: { mcp: { allow_servers: [server] } } } });
+  const both = (first: string, second: string) =>
+    compileSources(
+      [
+        { id: "secops/a", tier: "secops", text: first },
+        { id: "secops/b", tier: "secops", text: second },
+      ],
+      "snap",
+    ).policy;
+
+  it.each([
+    ["b", ALLOW],
+    ["A", ALLOW],
+    ["c", DENY],
+  ])("71 kept: a tenant's MCP lists in two of them add up: server %s", (server, expected) => {
+    const policy = both(allowing("a"), allowing("b"));
+    const request = create(PolicyCheckRequestSchema, { topic: "job.x", labels: { "mcp.server": server } });
+
+    expect(policy && evaluatePolicy(policy, request).decision).toBe(expected);
+  });
+});
+
 describe("the effective configuration", () => {
   it.each<[string, object, Asked, object]>([
     [

@@ -37,6 +37,7 @@ beforeAll(async () => {
     GATEWAY_HTTP_ADDR: "127.0.0.1:0",
     GATEWAY_METRICS_ADDR: "127.0.0.1:0",
     SAFETY_KERNEL_ADDR: "127.0.0.1:0",
+    CONTEXT_ENGINE_ADDR: "127.0.0.1:0",
     SAFETY_POLICY_PATH: policy,
     POOL_CONFIG_PATH: "config/pools.yaml",
     TIMEOUT_CONFIG_PATH: "config/timeouts.yaml",

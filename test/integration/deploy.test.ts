@@ -63,6 +63,7 @@ describe("compose.yaml", () => {
       gateway: (service) => settingsOf(service).gateway.metricsAddr.port,
       scheduler: (service) => settingsOf(service).scheduler.metricsAddr.port,
       "safety-kernel": (service) => settingsOf(service).safetyKernel.metricsAddr.port,
+      "context-engine": (service) => settingsOf(service).contextEngine.metricsAddr.port,
     };
 
     for (const [name, service] of ours) {
@@ -80,7 +81,9 @@ describe("compose.yaml", () => {
   });
 
   it("does not start without a key", () => {
-    expect(compose.services.gateway?.environment?.CORDUM_API_KEY).toMatch(/^\$\{CORDUM_API_KEY:\?/);
+    for (const name of ["gateway", "context-engine"]) {
+      expect(compose.services[name]?.environment?.CORDUM_API_KEY, name).toMatch(/^\$\{CORDUM_API_KEY:\?/);
+    }
   });
 
   it("gives a stopping service longer than it takes", () => {
@@ -161,13 +164,15 @@ describe("deploy/Dockerfile", () => {
   });
 
   it("exposes the default ports of the services in it", () => {
-    const { gateway, safetyKernel, scheduler } = loadSettings({});
+    const { gateway, safetyKernel, scheduler, contextEngine } = loadSettings({});
     const ports = [
       gateway.addr,
       safetyKernel.addr,
+      contextEngine.addr,
       scheduler.metricsAddr,
       safetyKernel.metricsAddr,
       gateway.metricsAddr,
+      contextEngine.metricsAddr,
     ];
 
     expect(instructions).toContain(`EXPOSE ${ports.map(({ port }) => port).join(" ")}`);

@@ -25,7 +25,7 @@ import {
   type Jobs,
   type Payloads,
 } from "../../src/jobs/index.ts";
-import { openPolicyKernel, type PolicyKernel } from "../../src/policy/index.ts";
+import { createRateCounter, openPolicyKernel, type PolicyKernel } from "../../src/policy/index.ts";
 import { openRedis, type RedisClient } from "../../src/redis/index.ts";
 import type { Caller } from "../../src/rpc/index.ts";
 import { type Scheduler, startScheduler } from "../../src/scheduler/index.ts";
@@ -122,7 +122,7 @@ export async function startPlatform(servers: TestServers, options: PlatformOptio
   const folder = await mkdtemp(join(tmpdir(), "cordum-platform-"));
   const files = await writeConfig(folder, options);
   const redis = await openRedis({ url: servers.redisUrl });
-  const kernel = await openPolicyKernel({ path: files.policy, log });
+  const kernel = await openPolicyKernel({ path: files.policy, log, rates: createRateCounter(redis) });
   const storeOptions = { shards, keepMs, payloadTtlMs: keepMs, replayAfterMs: options.replayAfterMs ?? 300 };
   const store = createJobStore(redis, storeOptions);
   const reader = createJobReader(redis, shards);
@@ -151,6 +151,12 @@ export async function startPlatform(servers: TestServers, options: PlatformOptio
           if (platform.outage) throw platform.outage;
           return kernel.check(input);
         },
+        review(input, askedBy) {
+          checks++;
+          if (platform.outage) throw platform.outage;
+          return kernel.review?.(input, askedBy) ?? kernel.check(input);
+        },
+        currentSnapshot: () => kernel.currentSnapshot(),
         outputRules: (input) => {
           if (platform.outage) throw platform.outage;
           return kernel.outputRules(input);

@@ -84,7 +84,7 @@ export async function openDesk(servers: TestServers, options: DeskOptions = {}):
     path,
     log,
     reloadIntervalMs,
-    bundles: createBundleSource({ store: () => store, onBus }),
+    bundles: createBundleSource({ store: () => store, onBus, log }),
     bundleKey: areSignaturesRequired ? publicKey : undefined,
     archive: createBaseArchive(() => redis),
     rates: createRateCounter(redis),

@@ -13,6 +13,7 @@ import { PolicyService } from "@cordum/proto/cordum/v1/policy_pb.js";
 import { StatusService } from "@cordum/proto/cordum/v1/status_pb.js";
 import { StreamService } from "@cordum/proto/cordum/v1/stream_pb.js";
 import { WorkerService } from "@cordum/proto/cordum/v1/worker_pb.js";
+import { WorkflowService } from "@cordum/proto/cordum/v1/workflow_pb.js";
 
 type Fake<Service extends DescService> = Partial<ServiceImpl<Service>>;
 
@@ -24,6 +25,7 @@ export interface FakeServices {
   config?: Fake<typeof ConfigService>;
   audit?: Fake<typeof AuditService>;
   workers?: Fake<typeof WorkerService>;
+  workflows?: Fake<typeof WorkflowService>;
   dlq?: Fake<typeof DlqService>;
   memory?: Fake<typeof MemoryService>;
   stream?: Fake<typeof StreamService>;
@@ -57,6 +59,7 @@ export async function startFakeGateway(services: FakeServices, port = 0): Promis
         .service(ConfigService, services.config ?? {})
         .service(AuditService, services.audit ?? {})
         .service(WorkerService, services.workers ?? {})
+        .service(WorkflowService, services.workflows ?? {})
         .service(DlqService, services.dlq ?? {})
         .service(MemoryService, services.memory ?? {})
         .service(StreamService, services.stream ?? {})

@@ -17,7 +17,7 @@ end
 local function finish(key, id, expected, expected_attempt, digest, worker, to, result_ptr, code, message, execution_ms, artifacts,
                       decision, hash, dead_letter, keep_ms, actor, output, owes_scan)
   local v = redis.call("HMGET", key, "state", "attempt", "tenant", "topic", "trace", "worker", "pool", "slot", "decided",
-    "lease")
+    "lease", "run")
   local state, attempt = v[1], tonumber(v[2] or 0)
   local refused = refusal(state, attempt, expected, expected_attempt, to)
   if refused then return refused end
@@ -46,11 +46,16 @@ local function finish(key, id, expected, expected_attempt, digest, worker, to, r
   if artifacts ~= "" then redis.call("HSET", key, "artifacts", artifacts) end
   reindex(key, id, state, to)
   -- The lease's timer does for a job that ended well: only listeners are owed anything, and they look by themselves.
+  -- A run is told until it has taken note.
+  local run = v[11]
   if owes_scan == "1" then redis.call("HSET", key, "scan", "1") end
-  if to ~= "SUCCEEDED" or owes_scan == "1" or not v[10] or v[10] == "" then
+  if to ~= "SUCCEEDED" or owes_scan == "1" or run or not v[10] or v[10] == "" then
     set_timer(key, id, now_ms + publish_within_ms)
   end
   redis.call("PEXPIRE", key, keep_ms)
-  if dead_letter == "1" then bury(key, id, v, to, code, message, keep_ms) end
-  return describe(v, id)
+  local is_retried = run and string.find(run, "," .. to .. ",", 1, true) -- the run makes another attempt of it
+  if dead_letter == "1" and not is_retried then bury(key, id, v, to, code, message, keep_ms) end
+  local reply = describe(v, id)
+  reply[11] = run or ""
+  return reply
 end

@@ -22,6 +22,10 @@ local function revise(key, id, seen_ptr, result_ptr, artifacts, code, message, o
     remember(key, id, now_us, output)
     note(key, id, state, state, code, v[3], v[4], v[5] or id, "", output)
   end
-  redis.call("ZREM", prefix_of(key) .. "timers", id)
-  return describe(v, id)
+  local run = redis.call("HGET", key, "run")
+  if run then set_timer(key, id, now_ms + publish_within_ms) -- the run is told now
+  else redis.call("ZREM", prefix_of(key) .. "timers", id) end
+  local reply = describe(v, id)
+  reply[11] = run or ""
+  return reply
 end

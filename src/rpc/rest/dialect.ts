@@ -1,4 +1,5 @@
-import { type DescEnum, type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
+import { type DescEnum, type DescField, type DescMessage, getOption, ScalarType } from "@bufbuild/protobuf";
+import { lower_case } from "@cordum/proto/cordum/options/v1/options_pb.js";
 
 /** Where the values of one message type differ between proto3 JSON and the REST dialect. */
 export interface DialectPlan {
@@ -73,11 +74,13 @@ export function enumDialect(desc: DescEnum): EnumDialect {
   const known = enumDialects.get(desc);
   if (known) return known;
   const short = desc.typeName.startsWith(shortEnumPackage) ? (desc.sharedPrefix?.toUpperCase() ?? "") : "";
+  const isLower = getOption(desc, lower_case);
   const toRest = new Map<string, string>();
   const fromRest = new Map<string, string>();
   for (const { name, number } of desc.values) {
     // "Unspecified" of ours is an empty text: that is what readers of the older API know.
-    const rest = short === "" ? name : number === 0 ? "" : name.slice(name.startsWith(short) ? short.length : 0);
+    const upper = short === "" ? name : number === 0 ? "" : name.slice(name.startsWith(short) ? short.length : 0);
+    const rest = isLower ? upper.toLowerCase() : upper;
     toRest.set(name, rest);
     if (number === 0 && short !== "") fromRest.set("UNSPECIFIED", name);
     fromRest.set(name.toUpperCase(), name);

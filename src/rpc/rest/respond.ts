@@ -48,9 +48,7 @@ export async function sendUnary(binding: RestBinding, answer: UniversalServerRes
   for await (const chunk of answer.body ?? []) chunks.push(chunk);
   const bytes = Buffer.concat(chunks);
   if (answer.status !== 200) {
-    // Clients of the older API tell by 409 that something stood in the way; over Connect it is 400.
-    const isConflict = call.values.get(callKey).code === Code.FailedPrecondition;
-    send(response, isConflict ? 409 : answer.status, jsonType, bytes); // JSON in the error shape already
+    send(response, restStatusOf(call, answer.status), jsonType, bytes); // JSON in the error shape already
   } else if (method.output.typeName === EmptySchema.typeName) {
     response.statusCode = 204;
     response.end();
@@ -60,6 +58,13 @@ export async function sendUnary(binding: RestBinding, answer: UniversalServerRes
     if (zip) response.setHeader("content-encoding", "gzip");
     send(response, 200, jsonType, zip ? await compress(text) : text);
   }
+}
+
+/** Clients of the older API tell by 409 that something stood in the way, by 413 that it is too large; Connect has neither. */
+function restStatusOf({ values }: RestCall, status: number): number {
+  const { code, reason } = values.get(callKey);
+  if (code === Code.FailedPrecondition) return 409;
+  return reason === "payload_too_large" ? 413 : status;
 }
 
 /**

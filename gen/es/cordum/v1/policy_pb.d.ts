@@ -1402,6 +1402,24 @@ export declare type RollbackPolicyResponse = Message<"cordum.v1.RollbackPolicyRe
 export declare const RollbackPolicyResponseSchema: GenMessage<RollbackPolicyResponse>;
 
 /**
+ * @generated from message cordum.v1.CapturePolicyReleaseRequest
+ */
+export declare type CapturePolicyReleaseRequest = Message<"cordum.v1.CapturePolicyReleaseRequest"> & {
+  /**
+   * Why it was kept.
+   *
+   * @generated from field: string note = 1;
+   */
+  note: string;
+};
+
+/**
+ * Describes the message cordum.v1.CapturePolicyReleaseRequest.
+ * Use `create(CapturePolicyReleaseRequestSchema)` to create a new message.
+ */
+export declare const CapturePolicyReleaseRequestSchema: GenMessage<CapturePolicyReleaseRequest>;
+
+/**
  * @generated from message cordum.v1.ListPolicyReleasesRequest
  */
 export declare type ListPolicyReleasesRequest = Message<"cordum.v1.ListPolicyReleasesRequest"> & {
@@ -1495,7 +1513,7 @@ export declare type PolicyRelease = Message<"cordum.v1.PolicyRelease"> & {
   message: string;
 
   /**
-   * `publish`, `rollback` or `install`.
+   * `publish`, `rollback`, `install`, `capture` (nothing changed), or `import` of the bundles of an older installation.
    *
    * @generated from field: string action = 6;
    */
@@ -1587,7 +1605,7 @@ export declare const PolicyService: GenService<{
     output: typeof ListPolicyBundlesResponseSchema;
   },
   /**
-   * One bundle with its content and its draft.
+   * One bundle with its content and its draft. The header `ETag` is what a change over REST may name in `If-Match`.
    *
    * @generated from rpc cordum.v1.PolicyService.GetPolicyBundle
    */
@@ -1597,7 +1615,9 @@ export declare const PolicyService: GenService<{
     output: typeof PolicyBundleSchema;
   },
   /**
-   * Writes a draft. Nothing is enforced until it is published. Content with errors is refused.
+   * Writes a draft. Nothing is enforced until it is published. Content with errors is refused. With `If-Match` it is
+   * written only if neither the draft nor, where there is none, what is published has changed; with `If-None-Match: *`
+   * only if there is neither. Who is late is told `aborted` (409).
    *
    * @generated from rpc cordum.v1.PolicyService.PutPolicyBundle
    */
@@ -1607,7 +1627,7 @@ export declare const PolicyService: GenService<{
     output: typeof PutPolicyBundleResponseSchema;
   },
   /**
-   * Drafts the removal of a published bundle, or drops a draft.
+   * Drafts the removal of a published bundle, or drops a draft. `If-Match` as in a PUT.
    *
    * @generated from rpc cordum.v1.PolicyService.DeletePolicyBundle
    */
@@ -1695,6 +1715,16 @@ export declare const PolicyService: GenService<{
     methodKind: "unary";
     input: typeof RollbackPolicyRequestSchema;
     output: typeof RollbackPolicyResponseSchema;
+  },
+  /**
+   * Records what is published as one more release, with a note, to roll back to. Nothing else changes.
+   *
+   * @generated from rpc cordum.v1.PolicyService.CapturePolicyRelease
+   */
+  capturePolicyRelease: {
+    methodKind: "unary";
+    input: typeof CapturePolicyReleaseRequestSchema;
+    output: typeof PolicyReleaseSchema;
   },
   /**
    * Releases that can be rolled back to, newest first.

@@ -3,7 +3,7 @@
 /* eslint-disable */
 
 import type { GenExtension, GenFile } from "@bufbuild/protobuf/codegenv2";
-import type { MethodOptions } from "@bufbuild/protobuf/wkt";
+import type { EnumOptions, MethodOptions } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file cordum/options/v1/options.proto.
@@ -30,4 +30,11 @@ export declare const audited: GenExtension<MethodOptions, boolean>;
  * @generated from extension: uint64 max_request_bytes = 50103;
  */
 export declare const max_request_bytes: GenExtension<MethodOptions, bigint>;
+
+/**
+ * True when REST writes the values in lower case: `running` instead of `RUNNING`. They are read in any case.
+ *
+ * @generated from extension: bool lower_case = 50111;
+ */
+export declare const lower_case: GenExtension<EnumOptions, boolean>;
 

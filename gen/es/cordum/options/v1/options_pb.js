@@ -9,7 +9,7 @@ import { file_google_protobuf_descriptor } from "@bufbuild/protobuf/wkt";
  * Describes the file cordum/options/v1/options.proto.
  */
 export const file_cordum_options_v1_options = /*@__PURE__*/
-  fileDesc("Ch9jb3JkdW0vb3B0aW9ucy92MS9vcHRpb25zLnByb3RvEhFjb3JkdW0ub3B0aW9ucy52MTpACgpwZXJtaXNzaW9uEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYtYcDIAEoCVIKcGVybWlzc2lvbjo6CgdhdWRpdGVkEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYtocDIAEoCFIHYXVkaXRlZDpMChFtYXhfcmVxdWVzdF9ieXRlcxIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGLeHAyABKARSD21heFJlcXVlc3RCeXRlc2IGcHJvdG8z", [file_google_protobuf_descriptor]);
+  fileDesc("Ch9jb3JkdW0vb3B0aW9ucy92MS9vcHRpb25zLnByb3RvEhFjb3JkdW0ub3B0aW9ucy52MTpACgpwZXJtaXNzaW9uEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYtYcDIAEoCVIKcGVybWlzc2lvbjo6CgdhdWRpdGVkEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYtocDIAEoCFIHYXVkaXRlZDpMChFtYXhfcmVxdWVzdF9ieXRlcxIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGLeHAyABKARSD21heFJlcXVlc3RCeXRlczo9Cgpsb3dlcl9jYXNlEhwuZ29vZ2xlLnByb3RvYnVmLkVudW1PcHRpb25zGL+HAyABKAhSCWxvd2VyQ2FzZWIGcHJvdG8z", [file_google_protobuf_descriptor]);
 
 /**
  * `<resource>.<action>`, for example `jobs.submit`. Required on every method of `cordum.v1`.
@@ -34,4 +34,12 @@ export const audited = /*@__PURE__*/
  */
 export const max_request_bytes = /*@__PURE__*/
   extDesc(file_cordum_options_v1_options, 2);
+
+/**
+ * True when REST writes the values in lower case: `running` instead of `RUNNING`. They are read in any case.
+ *
+ * @generated from extension: bool lower_case = 50111;
+ */
+export const lower_case = /*@__PURE__*/
+  extDesc(file_cordum_options_v1_options, 3);
 

@@ -1,5 +1,5 @@
-import { type RedisClient, runScript, type Script, type ScriptArg } from "../redis/index.ts";
-import { prefixOf } from "./keys.ts";
+import type { RedisClient } from "./connect.ts";
+import { runScript, type Script, type ScriptArg } from "./script.ts";
 
 interface Entry {
   key: string;
@@ -14,11 +14,14 @@ export interface Batcher {
 }
 
 export interface BatcherOptions {
+  /** Answers with one array per key; one that begins with a negative number reports a failure of that entry. */
   script: Script;
   /** Arguments before those of the entries. */
   head?: ScriptArg[];
-  /** On Redis Cluster one call may touch one shard only. */
+  /** On Redis Cluster one call may touch one hash tag only. */
   isCluster: boolean;
+  /** A call gets no further entry once it has so many arguments. Default: no limit. */
+  maxArgs?: number;
 }
 
 /** More entries than this in one call would hold up other clients of Redis: about 15 µs each. */
@@ -27,7 +30,8 @@ const maxEntries = 256;
 const maxCalls = 2;
 
 /** Groups entries of a variadic script into few calls: one at once when idle, large ones under load. */
-export function createBatcher(redis: RedisClient, { script, head = [], isCluster }: BatcherOptions): Batcher {
+export function createBatcher(redis: RedisClient, options: BatcherOptions): Batcher {
+  const { script, head = [], isCluster, maxArgs = Number.POSITIVE_INFINITY } = options;
   const waiting: Entry[] = [];
   let calls = 0;
   let isScheduled = false;
@@ -52,11 +56,20 @@ export function createBatcher(redis: RedisClient, { script, head = [], isCluster
     }
   }
 
+  /** How many of those that wait, the first at least, make one call. */
+  function countNext(): number {
+    let count = 0;
+    for (let args = 0; count < waiting.length && count < maxEntries && args < maxArgs; count++) {
+      args += waiting[count]?.args.length ?? 0;
+    }
+    return count;
+  }
+
   function flush(): void {
     isScheduled = false;
     while (waiting.length > 0 && calls < maxCalls) {
-      const entries = waiting.splice(0, maxEntries);
-      const groups = isCluster ? Object.values(Object.groupBy(entries, ({ key }) => prefixOf(key))) : [entries];
+      const entries = waiting.splice(0, countNext());
+      const groups = isCluster ? Object.values(Object.groupBy(entries, ({ key }) => hashTagOf(key))) : [entries];
       for (const group of groups) if (group) void call(group);
     }
   }
@@ -74,4 +87,9 @@ export function createBatcher(redis: RedisClient, { script, head = [], isCluster
         schedule();
       }),
   };
+}
+
+/** Keys of batched scripts begin with their hash tag. */
+function hashTagOf(key: string): string {
+  return key.slice(0, key.indexOf("}") + 1);
 }

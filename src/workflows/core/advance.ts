@@ -1,0 +1,356 @@
+import type { CompiledStep, CompiledWorkflow } from "../model/compiled.ts";
+import { pass } from "./begin.ts";
+import {
+  type Changes,
+  type Circumstances,
+  Draft,
+  MissingParts,
+  type Needs,
+  type RunParts,
+  stepOfKey,
+} from "./draft.ts";
+import { cancelUntouched, endRun, settleRun, undoEnded } from "./end-run.ts";
+import { cancelUnits, goOnWithFan, unitEnded, unitIsDue, unitWaits } from "./fan.ts";
+import { turnEnded } from "./loop.ts";
+import type { EventOutcome, RefusalCode } from "./outcome.ts";
+import { decide, expireWait, signal } from "./people.ts";
+import {
+  type RunError,
+  type RunEvent,
+  type RunHeader,
+  type StepOutput,
+  type StepState,
+  terminalRuns,
+} from "./state.ts";
+import { endStep, refuseStep } from "./steps.ts";
+import { scheduleRetry, scopeOfUnit, startUndo, startUnit } from "./units.ts";
+
+export type Advanced =
+  | { kind: "advanced"; header: RunHeader; changes: Changes; outcomes: EventOutcome[] }
+  /** Parts are missing; nothing has happened. */
+  | { kind: "needs"; needs: Needs };
+
+export interface Loaded {
+  workflow: CompiledWorkflow;
+  header: RunHeader;
+  parts: RunParts;
+}
+
+/**
+ * The whole meaning of workflows: what is loaded of a run, what happened and when in, what changes and what must be done
+ * out. Touches nothing, knows no clock: the same arguments give the same answer. Several events are taken one after the
+ * other and give one set of changes.
+ */
+export function advance(loaded: Loaded, events: readonly RunEvent[], now: Circumstances): Advanced {
+  const draft = new Draft(loaded.workflow, loaded.header, loaded.parts, now);
+  try {
+    const outcomes = events.map((event) => take(draft, event));
+    if (outcomes.some(({ kind }) => kind === "applied")) draft.header.updatedAt = now.nowMs;
+    return { kind: "advanced", header: draft.header, changes: draft.changes, outcomes };
+  } catch (reason) {
+    if (reason instanceof MissingParts) return { kind: "needs", needs: reason.needs };
+    throw reason;
+  }
+}
+
+const applied: EventOutcome = { kind: "applied" };
+const ignored = (why: string): EventOutcome => ({ kind: "ignored", why });
+const refused = (code: RefusalCode, message: string): EventOutcome => ({ kind: "refused", code, message });
+
+function take(draft: Draft, event: RunEvent): EventOutcome {
+  const { header } = draft;
+  draft.failure = undefined;
+  const hasEnded = terminalRuns.has(header.status);
+  switch (event.kind) {
+    case "start":
+      return start(draft);
+    case "go-on":
+      return goOn(draft, hasEnded);
+    case "job-ended":
+    case "run-ended":
+    case "simulated":
+    case "refused":
+      return hasEnded ? ignored("the run has ended") : unitReported(draft, event);
+    case "timer":
+      return hasEnded ? ignored("the run has ended") : timer(draft, event);
+    case "decide":
+    case "signal": {
+      if (hasEnded || header.status === "compensating") return refused("ended", `the run is ${header.status}`);
+      const outcome = event.kind === "decide" ? decide(draft, event.stepKey, event.vote) : signal(draft, event);
+      if (outcome.kind === "applied") follow(draft);
+      return outcome;
+    }
+    case "cancel": {
+      if (hasEnded || header.status === "compensating") return refused("ended", `the run is ${header.status}`);
+      const message = event.reason || "run cancelled";
+      endRun(draft, { status: "cancelled", error: { code: "cancelled", message } });
+      cancelUntouched(draft);
+      return applied;
+    }
+    case "pause":
+      if (hasEnded || header.status === "compensating") return refused("ended", `the run is ${header.status}`);
+      if (header.paused) return ignored("it is paused");
+      header.paused = true;
+      settleRun(draft);
+      return applied;
+    case "resume":
+      return resume(draft, hasEnded);
+  }
+}
+
+/** After something has changed: the status, then whoever may start now, then the status once more. */
+function follow(draft: Draft): void {
+  settleRun(draft);
+  if (terminalRuns.has(draft.header.status) || draft.header.status === "compensating") return;
+  pass(draft);
+  settleRun(draft);
+}
+
+function start(draft: Draft): EventOutcome {
+  const { header, workflow } = draft;
+  if (header.status !== "pending") return ignored("it has started");
+  header.startedAt = draft.now.nowMs;
+  if (workflow.timeoutMs > 0) draft.timer("", "run", draft.now.nowMs + workflow.timeoutMs);
+  draft.wakeAll();
+  pass(draft);
+  settleRun(draft);
+  return applied;
+}
+
+function goOn(draft: Draft, hasEnded: boolean): EventOutcome {
+  const { header } = draft;
+  if (header.status === "pending") return start(draft);
+  const bulk = header.bulk ?? [];
+  delete header.bulk;
+  for (const work of bulk) {
+    const step = draft.workflow.byId.get(work.stepId);
+    if (!step) continue;
+    if (work.kind === "cancel") cancelUnits(draft, step, work.next);
+    else if (!hasEnded) goOnWithFan(draft, step);
+  }
+  if (hasEnded) return applied;
+  draft.wakeAll();
+  if (header.status === "compensating") return applied;
+  settleRun(draft);
+  pass(draft);
+  settleRun(draft);
+  return applied;
+}
+
+function resume(draft: Draft, hasEnded: boolean): EventOutcome {
+  const { header, workflow } = draft;
+  if (hasEnded || header.status === "compensating") return refused("ended", `the run is ${header.status}`);
+  if (!header.paused) return ignored("it is not paused");
+  const resting = workflow.steps.filter(({ index }) => "pr".includes(draft.letter(index)));
+  draft.needSteps(resting.map(({ id }) => id));
+  delete header.paused;
+  for (const step of resting) {
+    const state = draft.step(step.id);
+    if (state?.fan) goOnWithFan(draft, step);
+    else if (state?.status === "pending" && (state.dueAt ?? 0) <= draft.now.nowMs) again(draft, step, step.id, state);
+  }
+  draft.wakeAll();
+  pass(draft);
+  settleRun(draft);
+  return applied;
+}
+
+type Report = Extract<RunEvent, { kind: "job-ended" | "run-ended" | "simulated" | "refused" }>;
+
+/** A unit of work has ended: only the one that this step waits for counts. */
+function unitReported(draft: Draft, event: Report): EventOutcome {
+  const { stepKey: key } = event;
+  const step = stepOfKey(draft.workflow, key);
+  if (!step) return ignored("no such step");
+  const state = draft.step(key);
+  if (!state) return ignored("the step has not begun");
+  if (state.status !== "running") return ignored(`the step is ${state.status}`);
+  if (event.kind === "refused") {
+    if (event.id !== `submit:${state.jobId}` && event.id !== `start:${state.runId}`) return ignored("not its attempt");
+  } else if (event.kind === "run-ended") {
+    if (event.runId !== state.runId) return ignored("not its attempt");
+  } else if (event.jobId !== state.jobId) return ignored("not its attempt");
+  if (key.endsWith("!undo")) return undoReported(draft, step, key, state, event);
+  if (draft.header.status === "compensating") return ignored("the run is compensating");
+  apply(draft, step, key, state, event);
+  follow(draft);
+  return applied;
+}
+
+/** How a report reads when it is about a step. */
+interface Verdict {
+  status: "succeeded" | "failed" | "timed_out" | "cancelled";
+  /** Why it may be tried again; undefined for never. */
+  reason?: "failed" | "timed_out" | "denied" | undefined;
+  error?: RunError | undefined;
+  output?: StepOutput | undefined;
+}
+
+function toVerdict(step: CompiledStep, event: Report): Verdict {
+  switch (event.kind) {
+    case "refused":
+      return { status: "failed", error: event.error };
+    case "simulated": {
+      if (event.decision === "DENY") {
+        return { status: "failed", error: { code: "denied", message: event.reason || "policy would deny it" } };
+      }
+      return { status: "succeeded", output: { output: step.document.dry_run_output ?? null, isInlined: true } };
+    }
+    case "run-ended": {
+      const { status, output } = event;
+      if (status === "succeeded") return { status, output };
+      const error = event.error ?? { code: "run_failed", message: `run ${event.runId} ${status}` };
+      return status === "cancelled" ? { status, error } : { status, reason: status, error };
+    }
+    case "job-ended": {
+      if (event.state === "SUCCEEDED") return { status: "succeeded", output: event.output };
+      const code = event.errorCode || event.state.toLowerCase();
+      const error = { code, message: event.errorMessage || `job state: ${event.state}` };
+      if (event.state === "CANCELLED") return { status: "cancelled", error };
+      if (event.state === "TIMEOUT") return { status: "timed_out", reason: "timed_out", error };
+      return { status: "failed", reason: event.state === "DENIED" ? "denied" : "failed", error };
+    }
+  }
+}
+
+function apply(draft: Draft, step: CompiledStep, key: string, state: StepState, event: Report): void {
+  let verdict = toVerdict(step, event);
+  const about = { stepId: key, ...(state.jobId && { jobId: state.jobId }) };
+  const resultPtr = event.kind === "job-ended" ? event.resultPtr : undefined;
+  const withPtr = resultPtr ? { ...about, resultPtr } : about;
+  if (event.kind === "simulated") simulatedEvent(draft, key, event);
+  const isUnit = key !== step.id;
+  if (verdict.status === "succeeded" && verdict.output?.isInlined && !(isUnit && step.kind === "parallel")) {
+    const isLast = !isUnit || step.kind === "loop" || step.forEach;
+    const violation = isLast ? draft.violation(unitSchema(step), verdict.output.output ?? null) : undefined;
+    if (violation !== undefined) {
+      draft.event("step_output_invalid", { ...withPtr, status: "failed", message: violation });
+      verdict = { status: "failed", error: { code: "schema_invalid", message: violation } };
+    }
+  }
+  const { status, reason, error, output } = verdict;
+  if (reason && error && scheduleRetry(draft, step.job, key, state, reason, error)) {
+    if (isUnit && step.kind !== "loop") unitWaits(draft, step);
+    return;
+  }
+  const said = { ...withPtr, status, ...(error && { message: error.message }) };
+  if (event.kind !== "simulated") draft.event("step_completed", said);
+  if (!isUnit) {
+    endStep(draft, step, state, { status, output, error });
+    return;
+  }
+  endUnit(draft, step, key, state, { status, output, error });
+}
+
+/** A fan-out's schema is that of each unit's output unless its units are bodies, whose output is the list's. */
+function unitSchema(step: CompiledStep) {
+  return step.kind === "parallel" || (step.forEach && step.unit !== "job") ? undefined : step.outputSchema;
+}
+
+function endUnit(
+  draft: Draft,
+  step: CompiledStep,
+  key: string,
+  state: StepState,
+  { status, output, error }: Verdict,
+): void {
+  const { error: _earlier, dueAt: _due, ...kept } = state;
+  const resultPtr = output?.resultPtr;
+  draft.setStep(key, {
+    ...kept,
+    status,
+    completedAt: draft.now.nowMs,
+    ...(resultPtr !== undefined && { resultPtr }),
+    ...(error && { error }),
+  });
+  if (status === "succeeded" && output) draft.changes.outputs.set(key, output);
+  if (step.kind !== "loop") {
+    unitEnded(draft, step, { status, error, wasRunning: true });
+    return;
+  }
+  if (status === "succeeded") {
+    turnEnded(draft, step, output);
+    return;
+  }
+  const parent = draft.step(step.id);
+  if (parent) endStep(draft, step, parent, { status, error });
+}
+
+function simulatedEvent(draft: Draft, key: string, event: Extract<Report, { kind: "simulated" }>): void {
+  const { decision, ruleId, reason, jobId } = event;
+  const data = { decision, rule_id: ruleId, reason };
+  const status = decision === "DENY" ? "failed" : "succeeded";
+  draft.event("step_simulated", { stepId: key, jobId, status, message: `policy decides ${decision}`, data });
+}
+
+function undoReported(draft: Draft, step: CompiledStep, key: string, state: StepState, event: Report): EventOutcome {
+  const verdict = toVerdict(step, event);
+  const { status, reason, error } = verdict;
+  const job = step.compensation;
+  if (job && reason && error && scheduleRetry(draft, job, key, state, reason, error)) return applied;
+  const { dueAt: _due, ...kept } = state;
+  draft.setStep(key, { ...kept, status, completedAt: draft.now.nowMs, ...(error && { error }) });
+  undoEnded(draft, step.id, status === "succeeded" ? undefined : (error?.message ?? status));
+  return applied;
+}
+
+function timer(draft: Draft, { stepKey: key, timer: kind }: Extract<RunEvent, { kind: "timer" }>): EventOutcome {
+  const { header, now } = draft;
+  if (kind === "run") {
+    if (header.status === "compensating") return ignored("the run is compensating");
+    const message = `the run took longer than ${draft.workflow.timeoutMs / 1_000} s`;
+    endRun(draft, { status: "timed_out", error: { code: "run_timeout", message } });
+    return applied;
+  }
+  const step = stepOfKey(draft.workflow, key);
+  const state = step && draft.step(key);
+  if (!step || !state) return drop(draft, key, kind, "no such step");
+  const wanted = kind === "retry" ? ["pending"] : ["running", "waiting"];
+  if (!wanted.includes(state.status) || state.dueAt === undefined)
+    return drop(draft, key, kind, `it is ${state.status}`);
+  if (state.dueAt > now.nowMs) {
+    draft.timer(key, kind, state.dueAt); // two clocks differ
+    return applied;
+  }
+  draft.timer(key, kind, undefined);
+  if (kind === "due") {
+    expireWait(draft, step, state);
+    follow(draft);
+    return applied;
+  }
+  if (header.paused) return applied; // whoever resumes the run looks at it
+  again(draft, step, key, state);
+  if (header.status !== "compensating") follow(draft);
+  return applied;
+}
+
+/** Such a timer must not come again. */
+function drop(draft: Draft, key: string, kind: "retry" | "due", why: string): EventOutcome {
+  draft.timer(key, kind, undefined);
+  return { kind: "applied", detail: { dropped: why } };
+}
+
+/** Makes the next attempt of a step or unit whose backoff is over. */
+function again(draft: Draft, step: CompiledStep, key: string, state: StepState): void {
+  if (key.endsWith("!undo")) {
+    if (!step.compensation) return;
+    const error = startUndo(draft, step, step.compensation, key, state);
+    if (error) undoEnded(draft, step.id, error.message);
+    return;
+  }
+  const isUnit = key !== step.id;
+  if (isUnit && step.kind !== "loop") {
+    unitIsDue(draft, step, indexOfUnit(draft, step, key));
+    return;
+  }
+  const error = startUnit(draft, step, key, scopeOfUnit(draft, step, key), state);
+  if (!error) return;
+  if (isUnit) endUnit(draft, step, key, state, { status: "failed", error });
+  else refuseStep(draft, step, error);
+}
+
+function indexOfUnit(draft: Draft, step: CompiledStep, key: string): number {
+  const name = key.slice(step.id.length + 1, -1);
+  const names = draft.step(step.id)?.fan?.names;
+  return names ? names.indexOf(name) : Number(name);
+}

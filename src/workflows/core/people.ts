@@ -1,0 +1,116 @@
+import type { Json } from "../expressions/index.ts";
+import type { CompiledStep } from "../model/compiled.ts";
+import type { Draft } from "./draft.ts";
+import type { EventOutcome } from "./outcome.ts";
+import type { RunEvent, StepState, VoteState } from "./state.ts";
+import { endStep, endWithValue } from "./steps.ts";
+
+/** Somebody agrees to a step, or refuses it. */
+export function decide(draft: Draft, stepId: string, vote: VoteState): EventOutcome {
+  const step = draft.workflow.byId.get(stepId);
+  if (!step) return { kind: "refused", code: "not_found", message: "step not found" };
+  const state = draft.letter(step.index) === "." ? undefined : draft.step(stepId);
+  if (step.kind !== "approval" || state?.status !== "waiting") {
+    return { kind: "refused", code: "invalid", message: "step not waiting" };
+  }
+  const refusal = refusalOf(draft, step, state, vote);
+  if (refusal) return { kind: "refused", code: "forbidden", message: refusal };
+  const votes = [...(state.votes ?? []), vote];
+  const after = { ...state, votes };
+  const data: { [name: string]: Json } = { principal: vote.principal, role: vote.role };
+  if (vote.note) data.note = vote.note;
+  const about = { stepId, ...(vote.reason && { message: vote.reason }), data };
+  const needed = step.document.approvals?.count ?? 1;
+  const given = votes.filter(({ approved }) => approved).length;
+  if (!vote.approved) {
+    draft.event("step_rejected", { ...about, status: "failed" });
+    close(draft, state, stepId);
+    endStep(draft, step, after, { status: "failed" });
+  } else if (given >= needed) {
+    draft.event("step_approved", { ...about, status: "succeeded" });
+    close(draft, state, stepId);
+    endStep(draft, step, after, { status: "succeeded" });
+  } else {
+    draft.event("step_vote", { ...about, status: "waiting" });
+    draft.setStep(stepId, after);
+  }
+  return { kind: "applied", detail: { missing: vote.approved ? Math.max(0, needed - given) : 0 } };
+}
+
+function close(draft: Draft, state: StepState, stepId: string): void {
+  if (state.dueAt !== undefined) draft.timer(stepId, "due", undefined);
+}
+
+function refusalOf(draft: Draft, step: CompiledStep, state: StepState, vote: VoteState): string | undefined {
+  const { roles = [], allow_requester: allowsRequester = true } = step.document.approvals ?? {};
+  if (roles.length > 0 && !roles.includes(vote.role)) {
+    return `the step asks for the role ${roles.join(" or ")}, not ${vote.role || "none"}`;
+  }
+  const { requester } = draft.header;
+  const isRequester = requester && sameVoter(requester, vote);
+  if (isRequester && !allowsRequester) return "who started the run must not approve it";
+  if (state.votes?.some((earlier) => sameVoter(earlier, vote))) return "they have decided already";
+  return undefined;
+}
+
+function sameVoter(one: { principal: string; keyId: string }, other: { principal: string; keyId: string }): boolean {
+  return one.principal ? one.principal === other.principal : !other.principal && one.keyId === other.keyId;
+}
+
+/** A signal goes to the first step that waits for it, else it is kept for the one that will. */
+export function signal(draft: Draft, { name, payload, by }: Extract<RunEvent, { kind: "signal" }>): EventOutcome {
+  const { header, now } = draft;
+  if (JSON.stringify(payload).length > now.limits.inlineBytes) {
+    const message = `a signal's payload must be at most ${now.limits.inlineBytes} bytes; pass a pointer instead`;
+    return { kind: "refused", code: "invalid", message };
+  }
+  const step = draft.workflow.steps.find(
+    (other) =>
+      other.kind === "signal" && draft.letter(other.index) === "w" && (other.document.signal ?? other.id) === name,
+  );
+  if (step) {
+    const state = draft.step(step.id);
+    if (!state) return { kind: "refused", code: "not_found", message: "step not found" };
+    draft.event("step_signalled", { stepId: step.id, status: "succeeded", data: { signal: name, by } });
+    close(draft, state, step.id);
+    endWithValue(draft, step, { ...state, by }, payload);
+    return { kind: "applied", detail: { delivered: true } };
+  }
+  const kept = header.signals ?? [];
+  if (kept.length >= now.limits.maxSignals) {
+    const message = `the run keeps ${kept.length} signals that nobody has waited for; no more fit`;
+    return { kind: "refused", code: "exhausted", message };
+  }
+  header.signals = [...kept, { name, payload, by, at: now.nowMs }];
+  draft.event("signal_received", { message: `signal ${name} is kept`, data: { signal: name, by } });
+  return { kind: "applied", detail: { delivered: false } };
+}
+
+/** The time of a delay, of an approval or of a wait for a signal is over. */
+export function expireWait(draft: Draft, step: CompiledStep, state: StepState): void {
+  if (step.kind === "delay") {
+    draft.event("step_delay_completed", { stepId: step.id, status: "succeeded", message: "delay completed" });
+    endStep(draft, step, state, { status: "succeeded" });
+    return;
+  }
+  const what = step.kind === "approval" ? "nobody has decided in time" : "no signal has come in time";
+  const answer = step.document.on_timeout ?? "fail";
+  const type = step.kind === "approval" ? "step_approval_expired" : "step_signal_expired";
+  const error = { code: step.kind === "approval" ? "approval_expired" : "signal_expired", message: what };
+  if (answer === "approve" || answer === "continue") {
+    draft.event(type, {
+      stepId: step.id,
+      status: "succeeded",
+      message: `${what}; the definition goes on all the same`,
+    });
+    if (step.kind === "signal") {
+      endWithValue(draft, step, state, null);
+      return;
+    }
+    endStep(draft, step, state, { status: "succeeded" });
+    return;
+  }
+  const status = answer === "reject" ? "failed" : "timed_out";
+  draft.event(type, { stepId: step.id, status, message: what });
+  endStep(draft, step, state, { status, error });
+}

@@ -1,0 +1,236 @@
+import type { Logger } from "pino";
+import { advance, type Loaded } from "../core/advance.ts";
+import { type Changes, type Circumstances, type Needs, type RunParts, schemaKey } from "../core/draft.ts";
+import type { EventOutcome } from "../core/outcome.ts";
+import { type RunEvent, type RunHeader, terminalRuns } from "../core/state.ts";
+import type { RunStore } from "../store/index.ts";
+
+/** What an actor asks of its surroundings. */
+export interface ActorPorts {
+  store: RunStore;
+  /** The run's steps; undefined when its definition is lost. */
+  workflowOf(header: RunHeader): Promise<Loaded["workflow"] | undefined>;
+  schemaCheck: (
+    ref: NonNullable<Needs["schema"]>,
+    tenant: string,
+  ) => Promise<NonNullable<ReturnType<SchemaMap["get"]>>>;
+  putPayloads: (payloads: ReadonlyMap<string, string>) => Promise<void>;
+  circumstances: () => Circumstances;
+  /** After each commit; what it starts goes on by itself. */
+  onCommit: (commit: Committed) => void;
+  onConflict: () => void;
+  log: Logger;
+}
+
+type SchemaMap = RunParts["schemas"];
+
+/** A run as a commit has left it. */
+export interface Committed {
+  before: RunHeader;
+  loaded: Loaded;
+  changes: Changes;
+  atUs: number;
+}
+
+interface Waiting {
+  event: RunEvent;
+  resolve: (outcome: EventOutcome) => void;
+  reject: (error: unknown) => void;
+}
+
+interface Cached extends Loaded {
+  version: number;
+}
+
+const noSuchRun: EventOutcome = { kind: "refused", code: "not_found", message: "no such run" };
+const noWorkflow: EventOutcome = { kind: "refused", code: "not_found", message: "the run's definition is lost" };
+
+/** Events taken together: they share a commit. */
+const maxBatch = 64;
+/** Others are faster again and again only when something is wrong. */
+const maxConflicts = 100;
+/** More parts than this in memory are dropped and read again. */
+const maxKeptParts = 20_000;
+
+/**
+ * Takes the events of one run one after the other: loads what they touch, lets the core decide, commits, and starts over
+ * when another process was faster. Between events it remembers the run; that it still is as remembered, the commit checks.
+ */
+export class RunActor {
+  readonly #runId: string;
+  readonly #ports: ActorPorts;
+  readonly #queue: Waiting[] = [];
+  #cached: Cached | undefined;
+  #working: Promise<void> | undefined;
+  /** When it last had something to do, ms of the monotonic clock. */
+  idleSinceMs = performance.now();
+
+  constructor(runId: string, ports: ActorPorts) {
+    this.#runId = runId;
+    this.#ports = ports;
+  }
+
+  get isIdle(): boolean {
+    return this.#working === undefined && this.#queue.length === 0;
+  }
+
+  /** Whether nothing more is expected to happen to the run. */
+  get hasEnded(): boolean {
+    return this.#cached !== undefined && terminalRuns.has(this.#cached.header.status);
+  }
+
+  apply(event: RunEvent): Promise<EventOutcome> {
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ event, resolve, reject });
+      this.#working ??= this.#work();
+    });
+  }
+
+  async idle(): Promise<void> {
+    await this.#working;
+  }
+
+  async #work(): Promise<void> {
+    await Promise.resolve(); // what comes in the same turn is taken together
+    while (this.#queue.length > 0) {
+      const batch = this.#queue.splice(0, maxBatch);
+      try {
+        const outcomes = await this.#take(batch.map(({ event }) => event));
+        for (const [at, { resolve }] of batch.entries()) resolve(outcomes[at] ?? noSuchRun);
+      } catch (error) {
+        this.#cached = undefined;
+        for (const { reject } of batch) reject(error);
+      }
+    }
+    this.idleSinceMs = performance.now();
+    this.#working = undefined;
+  }
+
+  async #take(events: RunEvent[]): Promise<EventOutcome[]> {
+    for (let conflicts = 0; conflicts < maxConflicts; conflicts++) {
+      const isFresh = this.#cached === undefined;
+      const cached = this.#cached ?? (await this.#load(events));
+      if (cached === "missing") return events.map(() => noSuchRun);
+      if (cached === "lost") return events.map(() => noWorkflow);
+      this.#cached = cached;
+      const done = await this.#try(cached, events, isFresh);
+      if (done === "again") continue;
+      if (done !== "conflict") return done;
+      this.#ports.onConflict();
+      this.#cached = undefined;
+      if (conflicts > 3) await new Promise((resolve) => setTimeout(resolve, Math.random() * 20));
+    }
+    throw new Error(`run ${this.#runId} was changed by others ${maxConflicts} times`);
+  }
+
+  async #try(cached: Cached, events: RunEvent[], isFresh: boolean): Promise<EventOutcome[] | "conflict" | "again"> {
+    const { store, circumstances, putPayloads, onCommit } = this.#ports;
+    const now = circumstances();
+    let advanced = advance(cached, events, now);
+    while (advanced.kind === "needs") {
+      await this.#loadMore(cached, advanced.needs);
+      advanced = advance(cached, events, now);
+    }
+    const { header, changes, outcomes } = advanced;
+    const isCertain = isFresh || outcomes.every(({ kind }) => kind === "applied");
+    if (!isCertain) {
+      this.#cached = undefined; // what is remembered may be old: nobody is turned away because of it
+      return "again";
+    }
+    if (!outcomes.some(({ kind }) => kind === "applied")) return outcomes;
+    if (changes.payloads.size > 0) await putPayloads(changes.payloads);
+    const reply = await store.commit({
+      runId: this.#runId,
+      expected: cached.version,
+      header,
+      previousStatus: cached.header.status,
+      steps: changes.steps,
+      outputs: changes.outputs,
+      inputs: changes.inputs,
+      ctx: changes.ctx,
+      items: changes.items,
+      events: changes.events,
+      effects: changes.effects,
+      timers: [...changes.timers.values()],
+      ...(changes.output !== undefined && { output: changes.output }),
+    });
+    if (reply.kind === "missing") {
+      this.#cached = undefined;
+      return events.map(() => noSuchRun);
+    }
+    if (reply.kind === "conflict") return "conflict";
+    const before = cached.header;
+    remember(cached, header, changes);
+    onCommit({ before, loaded: cached, changes, atUs: reply.atUs });
+    if (sizeOf(cached.parts) > maxKeptParts) this.#cached = undefined;
+    return outcomes;
+  }
+
+  async #load(events: readonly RunEvent[]): Promise<Cached | "missing" | "lost"> {
+    const keys = [...new Set(events.flatMap(keysOf))];
+    const run = await this.#ports.store.load(this.#runId, { steps: keys });
+    if (!run) return "missing";
+    const workflow = await this.#ports.workflowOf(run.header);
+    if (!workflow) return "lost";
+    const { steps, outputs, inputs, items } = run.parts;
+    return {
+      version: run.version,
+      header: run.header,
+      workflow,
+      parts: { steps, outputs, inputs, items, schemas: new Map() },
+    };
+  }
+
+  async #loadMore({ parts, header }: Cached, needs: Needs): Promise<void> {
+    if (needs.schema) {
+      parts.schemas.set(schemaKey(needs.schema), await this.#ports.schemaCheck(needs.schema, header.tenant));
+      return;
+    }
+    const { items, schema: _none, ...wanted } = needs;
+    const more = await this.#ports.store.loadParts(this.#runId, { ...wanted, ...(items && { items: [items] }) });
+    if (more.input !== undefined) parts.input = more.input;
+    if (more.scope !== undefined) parts.scope = more.scope;
+    if (more.ctx) parts.ctx = more.ctx;
+    copyInto(parts.steps, more.steps);
+    copyInto(parts.outputs, more.outputs);
+    copyInto(parts.inputs, more.inputs);
+    copyInto(parts.items, more.items);
+    if (needs.input && parts.input === undefined) parts.input = null;
+    if (needs.scope) parts.scope ??= {};
+    if (needs.ctx) parts.ctx ??= new Map();
+    // An item that is not there any more would be asked for for ever.
+    if (items && !parts.items.has(`${items.stepId}[${items.from}]`)) {
+      throw new Error(`run ${header.id} has lost item ${items.from} of step ${items.stepId}`);
+    }
+  }
+}
+
+function copyInto<V>(target: Map<string, V>, source: ReadonlyMap<string, V>): void {
+  for (const [key, value] of source) target.set(key, value);
+}
+
+/** Steps whose records an event is sure to ask for: its unit and the step that this is a unit of. */
+function keysOf(event: RunEvent): string[] {
+  if (!("stepKey" in event) || event.stepKey === "") return [];
+  const end = event.stepKey.search(/[[!]/);
+  return end < 0 ? [event.stepKey] : [event.stepKey, event.stepKey.slice(0, end)];
+}
+
+function remember(cached: Cached, header: RunHeader, changes: Changes): void {
+  const { parts } = cached;
+  cached.version++;
+  cached.header = header;
+  copyInto(parts.steps, changes.steps);
+  copyInto(parts.outputs, changes.outputs);
+  copyInto(parts.inputs, changes.inputs);
+  if (parts.ctx) {
+    for (const [path, entry] of changes.ctx) {
+      parts.ctx.delete(path);
+      parts.ctx.set(path, entry);
+    }
+  }
+}
+
+function sizeOf({ steps, outputs, inputs, items }: RunParts): number {
+  return steps.size + outputs.size + inputs.size + items.size;
+}

@@ -1,0 +1,43 @@
+import type { RedisClient } from "../../redis/index.ts";
+import type { StepOutput } from "../core/state.ts";
+import type { Json } from "../expressions/index.ts";
+
+const scheme = "redis://";
+
+/**
+ * What a job's result pointer names, as far as it is that job's own result and not too large. Workers may name any key;
+ * nothing is read from there, and the pointer is not handed on.
+ */
+export async function readJobOutput(
+  redis: RedisClient,
+  { jobId, resultPtr }: { jobId: string; resultPtr: string },
+  maxBytes: number,
+): Promise<StepOutput | undefined> {
+  if (resultPtr === "") return undefined;
+  if (!resultPtr.startsWith(scheme)) return { resultPtr, isInlined: false };
+  const key = resultPtr.slice(scheme.length);
+  if (key.startsWith("art:")) return { resultPtr, isInlined: false };
+  if (!isOwnResult(key, jobId)) return { isInlined: false };
+  return { resultPtr, ...(await readValue(redis, key, maxBytes)) };
+}
+
+/** `res:<job>`, with the number of an attempt and the mark of a redacted copy, or without. */
+function isOwnResult(key: string, jobId: string): boolean {
+  const own = `res:${jobId}`;
+  return key.startsWith(own) && /^(#\d+)?(:redacted)?$/.test(key.slice(own.length));
+}
+
+async function readValue(redis: RedisClient, key: string, maxBytes: number): Promise<Omit<StepOutput, "resultPtr">> {
+  const bytes = await redis.getrangeBuffer(key, 0, maxBytes);
+  if (bytes.length === 0 || bytes.length > maxBytes) return { isInlined: false };
+  return { output: parseOutput(bytes.toString()), isInlined: true };
+}
+
+/** Text that is no JSON is itself the value. */
+export function parseOutput(text: string): Json {
+  try {
+    return JSON.parse(text) as Json;
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,154 @@
+import { stepOfKey } from "../core/draft.ts";
+import { terminalRuns } from "../core/state.ts";
+import type { DueTimer } from "../store/index.ts";
+import type { Engine } from "./engine.ts";
+import { reportStepEnd } from "./intake.ts";
+import type { EnginePorts } from "./ports.ts";
+
+export interface SweeperOptions {
+  /** How often timers are looked for. */
+  timerIntervalMs: number;
+  /** How often what is owed is looked for. */
+  sweepIntervalMs: number;
+  /** A run is looked over when nobody has for this long. */
+  watchAfterMs: number;
+}
+
+/** Whoever has claimed a timer or an effect and died is replaced after this. */
+const claimMs = 5_000;
+const timersPerShard = 500;
+const owedPerShard = 50;
+const watchedPerShard = 20;
+const unitsPerLook = 200;
+const slotsAfterMs = 60_000;
+
+/** Fires timers, carries out what was left behind, looks over runs that have been quiet for long. */
+export function startSweeper(engine: Engine, ports: EnginePorts, options: SweeperOptions): { close(): Promise<void> } {
+  const { runs, log, metrics } = ports;
+  const shards = Array.from({ length: runs.shards }, (_, shard) => shard);
+
+  async function fire(timer: DueTimer): Promise<void> {
+    const { runId, stepKey, kind, dueMs } = timer;
+    try {
+      metrics.timerLagSeconds.record(Math.max(0, Date.now() - dueMs) / 1_000);
+      const outcome = await engine.apply(runId, { kind: "timer", stepKey, timer: kind });
+      if (outcome.kind !== "applied") await runs.dropTimer(timer);
+    } catch (error) {
+      log.warn({ err: error, run_id: runId, step: stepKey }, "timer not handled yet, it comes again");
+    }
+  }
+
+  /** True when there may be more. */
+  async function fireDue(): Promise<boolean> {
+    const due = await Promise.all(shards.map((shard) => runs.dueTimers(shard, timersPerShard, claimMs)));
+    await Promise.all(due.flat().map(fire));
+    return due.some((timers) => timers.length >= timersPerShard);
+  }
+
+  async function sweep(): Promise<boolean> {
+    const owed = await Promise.all(shards.map((shard) => runs.owed(shard, owedPerShard, claimMs * 2)));
+    for (const { runId, effects } of owed.flat()) {
+      await engine
+        .recover(runId, effects)
+        .catch((error) => log.warn({ err: error, run_id: runId }, "owed effects not carried out yet"));
+    }
+    const quiet = await Promise.all(
+      shards.map((shard) => runs.unwatched(shard, watchedPerShard, options.watchAfterMs)),
+    );
+    for (const runId of quiet.flat()) {
+      await lookOver(runId).catch((error) => log.warn({ err: error, run_id: runId }, "run not looked over"));
+    }
+    return owed.some((list) => list.length >= owedPerShard) || quiet.some((list) => list.length >= watchedPerShard);
+  }
+
+  /** What no message has told: a step's job that has ended, or that is lost altogether. */
+  async function lookOver(runId: string): Promise<void> {
+    const run = await runs.load(runId, {});
+    if (!run || terminalRuns.has(run.header.status)) return;
+    const { header } = run;
+    const workflow = await ports.workflows.version(header.workflowId, header.workflowVersion);
+    if (!workflow) {
+      log.error({ run_id: runId, workflow: header.workflowId }, "the definition of a run is lost");
+      return;
+    }
+    if (header.status === "pending") await engine.apply(runId, { kind: "start" });
+    const ids = header.body
+      ? []
+      : workflow.steps.filter(({ index }) => header.letters[index] === "r").map(({ id }) => id);
+    const { steps } = await runs.loadParts(runId, { steps: ids });
+    for (const [id, state] of steps) {
+      if (state?.jobId) await lookAtJob(runId, id, state.jobId);
+      const total = state?.fan?.next ?? 0;
+      if (!state?.fan || !stepOfKey(workflow, id)) continue;
+      for (let from = 0; from < total; from += unitsPerLook) {
+        const units = await ports.runReader.units(runId, id, from, Math.min(unitsPerLook, total - from));
+        for (const { key, state: unit } of units) {
+          if (unit.status === "running" && unit.jobId) await lookAtJob(runId, key, unit.jobId);
+        }
+      }
+    }
+  }
+
+  async function lookAtJob(runId: string, stepKey: string, jobId: string): Promise<void> {
+    const job = await ports.jobReader.get(jobId);
+    if (!job) {
+      const event = {
+        kind: "job-ended",
+        stepKey,
+        jobId,
+        state: "FAILED",
+        resultPtr: "",
+        errorCode: "job_lost",
+      } as const;
+      await engine.apply(runId, { ...event, errorMessage: `job ${jobId} is lost` });
+      return;
+    }
+    const { state, resultPtr, errorCode, errorMessage } = job;
+    if (
+      state === "SUCCEEDED" ||
+      state === "FAILED" ||
+      state === "CANCELLED" ||
+      state === "TIMEOUT" ||
+      state === "DENIED"
+    ) {
+      if (job.owesScan) return;
+      await reportStepEnd(engine, ports, { jobId, state, resultPtr, errorCode, errorMessage });
+    }
+  }
+
+  const loops = [
+    startLoop("timers", fireDue, options.timerIntervalMs),
+    startLoop("owed", sweep, options.sweepIntervalMs),
+    startLoop("slots", async () => (await ports.slots.reclaim(slotsAfterMs)) < 0, slotsAfterMs),
+  ];
+
+  function startLoop(name: string, step: () => Promise<boolean>, intervalMs: number) {
+    let isClosed = false;
+    let timer: NodeJS.Timeout | undefined;
+    let working: Promise<void> = Promise.resolve();
+    const next = (afterMs: number) => {
+      if (!isClosed) timer = setTimeout(() => (working = run()), afterMs);
+    };
+    const run = async () => {
+      let hasMore = false;
+      try {
+        hasMore = await step();
+      } catch (error) {
+        log.warn({ err: error, loop: name }, "loop of the workflow engine");
+      }
+      next(hasMore ? 0 : intervalMs);
+    };
+    next(intervalMs);
+    return async () => {
+      isClosed = true;
+      clearTimeout(timer);
+      await working;
+    };
+  }
+
+  return {
+    async close() {
+      await Promise.all(loops.map((close) => close()));
+    },
+  };
+}

@@ -1,0 +1,28 @@
+export { defaultLimits } from "./core/draft.ts";
+export type { EventOutcome } from "./core/outcome.ts";
+export type { RunEvent, RunHeader, StepState } from "./core/state.ts";
+export {
+  checkCron,
+  createEngine,
+  createWorkflowMetrics,
+  createWorkflows,
+  type Engine,
+  type EnginePorts,
+  flushRuns,
+  nextCronTime,
+  type RunRequest,
+  type Simulator,
+  startIntake,
+  startSweeper,
+} from "./engine/index.ts";
+export type { Json } from "./expressions/index.ts";
+export { parseWorkflow, type StepDocument, type WorkflowDocument } from "./model/index.ts";
+export {
+  createDefinitionStore,
+  createRunReader,
+  createRunSlots,
+  createRunStore,
+  type DefinitionStore,
+  type RunReader,
+  type StoredEvent,
+} from "./store/index.ts";

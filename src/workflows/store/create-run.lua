@@ -1,0 +1,34 @@
+--[[ Create runs. One that exists already is left as it is and reported.
+  KEYS[n] run hash; all other keys are derived from it
+  ARGV[1] how long an ended run is kept, ms   ARGV[2] when the sweeper may look at what a write owes, ms
+  ARGV    per run: id, number of further arguments, tenant, workflow, its version, outermost run (empty: the run itself),
+          and what is written, see includes/write.lua
+  Returns per run {1, created (µs)}, {2, fingerprint, header} when it exists, {-1, message} when it failed. ]]
+-- @define ended
+-- @include run
+-- @include write
+local function create(n, key, id)
+  local tenant, workflow, workflow_version, root = take(), take(), take(), take()
+  local found = redis.call("HMGET", key, "fp", "h")
+  if found[2] then return { 2, found[1], found[2] } end
+  local prefix = prefix_of(key)
+  redis.call("PERSIST", key .. "|owed") -- of a removed run of this id that still owed something
+  local created = text(first_us + n - 1) -- unique in this call, so that pages have a total order
+  -- Its end takes back what begins here, also when it has ended already.
+  local indexes = { "idx:runs", "idx:tenant:" .. tenant, "idx:wf:" .. workflow }
+  if root ~= "" then indexes = { "idx:nested", "idx:parent:" .. root } end
+  for _, index in ipairs(indexes) do redis.call("ZADD", prefix .. index, created, id) end
+  redis.call("ZADD", prefix .. "idx:active", now_ms, id)
+  redis.call("HINCRBY", prefix .. "uses:" .. workflow, workflow_version, 1)
+  write(key, id, nil, created, root, workflow, workflow_version)
+  return { 1, created }
+end
+
+local replies = {}
+local start = 3
+for n, key in ipairs(KEYS) do
+  at = start + 2
+  replies[n] = answer(pcall(create, n, key, ARGV[start]))
+  start = start + 2 + tonumber(ARGV[start + 1])
+end
+return replies

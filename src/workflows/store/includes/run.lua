@@ -1,0 +1,25 @@
+-- What all scripts on runs share. All keys of a run and of its shard begin with "{wNN}:" and are derived from the run's
+-- key: one slot by construction.
+local time = redis.call("TIME")
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local first_us = time[1] * 1000000 + time[2]
+local parts = { "|steps", "|in", "|out", "|ctx", "|timeline", "|owed" }
+
+local function text(number) return string.format("%.0f", number) end
+
+local function prefix_of(key) return string.sub(key, 1, 6) end
+
+-- Keys of the lists of items that a run has: fields of the run's hash say which there are.
+local function item_keys(key)
+  local keys = {}
+  for _, field in ipairs(redis.call("HKEYS", key)) do
+    if string.sub(field, 1, 6) == "items:" then keys[#keys + 1] = key .. "|" .. field end
+  end
+  return keys
+end
+
+-- What fails for one entry of a batch must not stop the others half way.
+local function answer(isDone, reply)
+  if isDone then return reply end
+  return { -1, type(reply) == "table" and reply.err or tostring(reply) }
+end

@@ -1,0 +1,71 @@
+import { shardOf } from "../../redis/index.ts";
+import type { RunStatus } from "../core/state.ts";
+
+/** `{w07}:` for shard 7: the hash tag that all keys of the shard share. */
+function shardPrefix(shard: number): string {
+  return `{w${shard < 10 ? "0" : ""}${shard}}:`;
+}
+
+/** Names of the keys of one shard that no single run owns. */
+export function shardKeys(shard: number) {
+  const prefix = shardPrefix(shard);
+  return {
+    /** Runs that nobody nested, by creation (µs), as the indexes below. */
+    runs: `${prefix}idx:runs`,
+    tenant: (tenant: string) => `${prefix}idx:tenant:${tenant}`,
+    workflow: (workflowId: string) => `${prefix}idx:wf:${workflowId}`,
+    status: (status: RunStatus) => `${prefix}idx:status:${status}`,
+    /** Runs that are parts of others. */
+    nested: `${prefix}idx:nested`,
+    /** Those of them that are parts of one run, at any depth. */
+    nestedIn: (rootId: string) => `${prefix}idx:parent:${rootId}`,
+    /** Runs that have not ended, by the time at which the watchdog last looked at them, ms. */
+    active: `${prefix}idx:active`,
+    /** What is to be taken out of the indexes, by the time at which the records expire, ms. */
+    ended: `${prefix}ended`,
+    /** Runs that owe effects, by the time from which the sweeper may look, ms. */
+    outbox: `${prefix}outbox`,
+    /** `<run id>|<step key>|<kind>` by due time, ms. */
+    timers: `${prefix}timers`,
+    /** How many runs that have not ended keep each version of a definition. */
+    uses: (workflowId: string) => `${prefix}uses:${workflowId}`,
+    /** What a script that works on the shard as a whole is sent to. */
+    any: `${prefix}any`,
+  };
+}
+
+/** Ends the run's id in keys and timers: no id holds it. */
+export const separator = "|";
+
+/** The run's hash. */
+export function runKey(id: string, shards: number): string {
+  return `${shardPrefix(shardOf(id, shards))}run:${id}`;
+}
+
+/** Names of the keys that hold what grows with a run. */
+export function partKeys(run: string) {
+  return {
+    steps: `${run}|steps`,
+    inputs: `${run}|in`,
+    outputs: `${run}|out`,
+    ctx: `${run}|ctx`,
+    timeline: `${run}|timeline`,
+    owed: `${run}|owed`,
+    items: (stepId: string) => `${run}|items:${stepId}`,
+  };
+}
+
+/** The keys of definitions. */
+export const definitionKeys = {
+  definition: (id: string) => `wf:{${id}}`,
+  /** Ids of a tenant's definitions by the time of their latest save, µs. */
+  index: (tenant: string) => `wf:index:org:${tenant}`,
+};
+
+/** The keys of concurrency slots. */
+export const slotKeys = {
+  /** Runs that hold one, by the time at which they took it, ms. */
+  slots: (tenant: string) => `{runs:${tenant}}:active`,
+  /** Tenants whose runs have ever held one. */
+  tenants: "runs:tenants",
+};

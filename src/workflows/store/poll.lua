@@ -1,0 +1,92 @@
+--[[ What is due in a shard, claimed: for a while no other process gets it.
+  KEYS[n] any key of the shard; the others share its hash tag and are derived from it
+  ARGV[1] age from which an effect is overdue, ms
+  ARGV    per key: operation and two more arguments
+          timers  most timers, for how long they are claimed (ms)
+          owed    most runs, for how long they are claimed (ms)
+          watch   most runs, how long ago they were last looked at (ms)
+          drop    a timer, the time to which it was claimed: removed unless it has been set anew
+  Returns per key {1, claimed until (ms), timer, due, ...}, {1, run, effect, ..., "", run, ...}, {1, rows forgotten, run, ...},
+  {1}; {-1, message} when it failed. ]]
+-- @define ended
+-- @include run
+-- @include forget
+local overdue_ms = tonumber(ARGV[1])
+local most_effects, most_forgotten = 1000, 200 -- per call
+local operations = {}
+
+function operations.timers(prefix, most, claim_ms)
+  local timers, until_ms = prefix .. "timers", text(now_ms + tonumber(claim_ms))
+  local due = redis.call("ZRANGEBYSCORE", timers, "-inf", text(now_ms), "WITHSCORES", "LIMIT", 0, most)
+  local claimed = { 1, until_ms }
+  for i = 1, #due, 2 do
+    local run = string.match(due[i], "^[^|]*")
+    local status = redis.call("HGET", prefix .. "run:" .. run, "s")
+    if not status or ended[status] then
+      redis.call("ZREM", timers, due[i]) -- nothing waits for it any more
+    else
+      redis.call("ZADD", timers, until_ms, due[i])
+      claimed[#claimed + 1] = due[i]
+      claimed[#claimed + 1] = due[i + 1]
+    end
+  end
+  return claimed
+end
+
+function operations.drop(prefix, timer, claimed_ms)
+  local timers = prefix .. "timers"
+  if tonumber(redis.call("ZSCORE", timers, timer)) == tonumber(claimed_ms) then redis.call("ZREM", timers, timer) end
+  return { 1 }
+end
+
+-- Adds the overdue effects of a run to `found`. Returns when to look at the run again; nil when it owes nothing.
+local function collect(prefix, run, found, claim_ms)
+  local owed = redis.call("HRANDFIELD", prefix .. "run:" .. run .. "|owed", most_effects, "WITHVALUES") -- most often all
+  if #owed == 0 then return nil end
+  local oldest, before = now_ms, #found
+  for i = 2, #owed, 2 do
+    local bar = string.find(owed[i], "|", 1, true)
+    local since_ms = tonumber(string.sub(owed[i], 1, bar - 1))
+    oldest = math.min(oldest, since_ms)
+    if since_ms <= now_ms - overdue_ms then
+      if #found == before then found[#found + 1] = run end
+      found[#found + 1] = string.sub(owed[i], bar + 1)
+    end
+  end
+  if #found == before then return oldest + overdue_ms end
+  found[#found + 1] = ""
+  return now_ms + claim_ms
+end
+
+function operations.owed(prefix, most, claim_ms)
+  local outbox, found = prefix .. "outbox", { 1 }
+  for _, run in ipairs(redis.call("ZRANGEBYSCORE", outbox, "-inf", text(now_ms), "LIMIT", 0, most)) do
+    local again_ms = collect(prefix, run, found, tonumber(claim_ms))
+    if again_ms then redis.call("ZADD", outbox, text(again_ms), run) else redis.call("ZREM", outbox, run) end
+    if #found > most_effects then break end
+  end
+  return found
+end
+
+function operations.watch(prefix, most, older_ms)
+  local expired = redis.call("ZRANGEBYSCORE", prefix .. "ended", "-inf", text(now_ms), "LIMIT", 0, most_forgotten)
+  for _, row in ipairs(expired) do forget(prefix, row) end
+  local active, seen = prefix .. "idx:active", { 1, #expired }
+  local before = text(now_ms - tonumber(older_ms))
+  for _, run in ipairs(redis.call("ZRANGEBYSCORE", active, "-inf", before, "LIMIT", 0, most)) do
+    if redis.call("EXISTS", prefix .. "run:" .. run) == 0 then
+      redis.call("ZREM", active, run)
+    else
+      redis.call("ZADD", active, now_ms, run)
+      seen[#seen + 1] = run
+    end
+  end
+  return seen
+end
+
+local replies = {}
+for n, key in ipairs(KEYS) do
+  local first = 2 + (n - 1) * 3
+  replies[n] = answer(pcall(operations[ARGV[first]], prefix_of(key), ARGV[first + 1], ARGV[first + 2]))
+end
+return replies

@@ -1,0 +1,178 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { startServers, type TestServers } from "../../../test/support/servers.ts";
+import { openRedis, type RedisClient } from "../../redis/index.ts";
+import type { Effect } from "../core/state.ts";
+import { shardKeys } from "./keys.ts";
+import { createRunStore, type RunStore } from "./store.ts";
+import { baseHeader, commitOf, newRun } from "./test-runs.ts";
+
+const shards = 1;
+const keepMs = 60_000;
+let servers: TestServers;
+let redis: RedisClient;
+let other: RedisClient;
+let store: RunStore;
+let store2: RunStore;
+
+beforeAll(async () => {
+  servers = await startServers();
+  [redis, other] = await Promise.all([openRedis({ url: servers.redisUrl }), openRedis({ url: servers.redisUrl })]);
+  store = createRunStore(redis, { shards, keepMs, owedAfterMs: 100 });
+  store2 = createRunStore(other, { shards, keepMs, owedAfterMs: 100 });
+});
+beforeEach(() => redis.flushall());
+afterAll(async () => {
+  redis.disconnect();
+  other.disconnect();
+  await servers.stop();
+});
+
+const goOn = (id: string): Effect => ({ kind: "go-on", id });
+const timer = (stepKey: string, dueMs: number | undefined) => ({ stepKey, kind: "retry" as const, dueMs });
+
+describe("dueTimers()", () => {
+  it("gives each timer to one of two processes, oldest first", async () => {
+    const timers = Array.from({ length: 400 }, (_, n) => timer(`s[${n}]`, 1_000 + n));
+    await store.create(newRun("r", {}, { timers: [...timers, timer("later", Date.now() + 60_000)] }));
+
+    const asked = Array.from({ length: 20 }, (_, n) => (n % 2 ? store : store2).dueTimers(0, 30, 60_000));
+    const given = await Promise.all(asked);
+
+    expect(
+      given
+        .flat()
+        .map(({ stepKey }) => stepKey)
+        .toSorted(),
+    ).toEqual(timers.map((one) => one.stepKey).toSorted());
+    for (const page of given) expect(page.map(({ dueMs }) => dueMs)).toEqual(page.map(({ dueMs }) => dueMs).toSorted());
+    expect(given.flat().find(({ stepKey }) => stepKey === "s[0]")).toEqual({
+      ...{ runId: "r", stepKey: "s[0]", kind: "retry", dueMs: 1_000 },
+      claimedMs: expect.closeTo(Date.now() + 60_000, -4),
+    });
+  });
+
+  it("gives a timer again when its claim is over", async () => {
+    await store.create(newRun("r", {}, { timers: [timer("a", 1)] }));
+
+    expect(await store.dueTimers(0, 10, 30)).toHaveLength(1);
+    expect(await store2.dueTimers(0, 10, 30)).toEqual([]);
+    await expect.poll(() => store2.dueTimers(0, 10, 30)).toHaveLength(1);
+  });
+
+  it("gives no timer that a commit has removed, and the time that a commit has set", async () => {
+    await store.create(newRun("r", {}, { timers: [timer("a", 1), timer("b", 2)] }));
+    await store.commit(commitOf(baseHeader("r"), 1, { timers: [timer("a", undefined), timer("b", 3)] }));
+
+    expect(await store.dueTimers(0, 10, 60_000)).toMatchObject([{ stepKey: "b", dueMs: 3 }]);
+  });
+
+  it("forgets timers of runs that have ended or are gone", async () => {
+    await store.create(newRun("r", {}, { timers: [timer("a", 1)] }));
+    await store.commit(commitOf({ ...baseHeader("r"), status: "cancelled" }, 1));
+    await redis.zadd(shardKeys(0).timers, 1, "gone|a|run");
+
+    expect(await store.dueTimers(0, 10, 0)).toEqual([]);
+    expect(await redis.zcard(shardKeys(0).timers)).toBe(0);
+  });
+
+  it("refuses a time that is none, before anything is written", async () => {
+    await expect(store.create(newRun("r", {}, { timers: [timer("a", Number.NaN)] }))).rejects.toThrow("timer retry");
+    expect(await redis.dbsize()).toBe(0);
+  });
+});
+
+describe("dropTimer()", () => {
+  it("removes a claimed timer, and leaves one that was set meanwhile", async () => {
+    await store.create(newRun("r", {}, { timers: [timer("a|b", 1), timer("c", 2)] }));
+    const [first, second] = await store.dueTimers(0, 10, 60_000);
+    if (!first || !second) throw new Error("no timers");
+    await store.commit(commitOf(baseHeader("r"), 1, { timers: [timer("c", 5)] }));
+
+    await Promise.all([store.dropTimer(first), store.dropTimer(second)]);
+
+    expect(await redis.zrange(shardKeys(0).timers, "0", "-1", "WITHSCORES")).toEqual(["r|c|retry", "5"]);
+  });
+});
+
+describe("owed()", () => {
+  it("shows effects once they are overdue, to one process at a time", async () => {
+    await store.create(newRun("r", {}, { effects: [goOn("old")] }));
+    expect(await store.owed(0, 10, 60_000)).toEqual([]);
+    await sleep(120);
+    await store.commit(commitOf(baseHeader("r"), 1, { effects: [goOn("new")] }));
+
+    const [one, two] = await Promise.all([store.owed(0, 10, 50), store2.owed(0, 10, 50)]);
+
+    expect([...one, ...two]).toEqual([{ runId: "r", effects: [goOn("old")] }]); // the new one is on its way
+    await expect.poll(() => store.owed(0, 10, 50)).toEqual([{ runId: "r", effects: [goOn("old"), goOn("new")] }]);
+  });
+
+  it("shows nothing that is settled, by itself or by a commit", async () => {
+    await store.create(newRun("r", {}, { effects: [goOn("a"), goOn("b"), goOn("c")] }));
+    await store.commit(commitOf(baseHeader("r"), 1, { settled: ["a"] }));
+    store.settle("r", ["b"]);
+    await store.flush();
+    await sleep(120);
+
+    expect(await store.owed(0, 10, 0)).toEqual([{ runId: "r", effects: [goOn("c")] }]);
+    await store.commit(commitOf(baseHeader("r"), 2, { settled: ["c"] }));
+    expect(await redis.exists(shardKeys(0).outbox)).toBe(0);
+  });
+
+  it("writes what is settled by itself a little later", async () => {
+    await store.create(newRun("r", {}, { effects: [goOn("a")] }));
+
+    store.settle("r", ["a"]);
+
+    await expect.poll(() => redis.exists(shardKeys(0).outbox)).toBe(0);
+  });
+
+  it("shows the effects of several runs, in parts when there are many", async () => {
+    const many = Array.from({ length: 3_000 }, (_, n) => goOn(`e${n}`));
+    await store.create(newRun("big", {}, { effects: many }));
+    await store.create(newRun("small", {}, { effects: [goOn("x")] }));
+    await sleep(120);
+
+    const seen = new Set<string>();
+    for (let turn = 0; seen.size < 3_001 && turn < 100; turn++) {
+      for (const { runId, effects } of await store.owed(0, 10, 0)) {
+        expect(effects.length).toBeLessThanOrEqual(1_000);
+        for (const { id } of effects) seen.add(`${runId}/${id}`);
+        store.settle(
+          runId,
+          effects.map(({ id }) => id),
+        );
+      }
+      await store.flush();
+    }
+
+    expect(seen.size).toBe(3_001);
+    expect(await redis.exists(shardKeys(0).outbox)).toBe(0);
+  });
+});
+
+describe("unwatched()", () => {
+  it("gives a run that nobody has looked at to one process, until the time has passed again", async () => {
+    await store.create(newRun("a"));
+    await store.create(newRun("ended", { status: "failed" }));
+    expect(await store.unwatched(0, 10, 50)).toEqual([]);
+    await sleep(60);
+
+    const [one, two] = await Promise.all([store.unwatched(0, 10, 50), store2.unwatched(0, 10, 50)]);
+
+    expect([...one, ...two]).toEqual(["a"]);
+    await expect.poll(() => store.unwatched(0, 10, 50)).toEqual(["a"]);
+  });
+
+  it("takes all rows of expired runs out of the indexes, however many have expired at once", async () => {
+    const brief = createRunStore(redis, { shards, keepMs: 1 });
+    const ids = Array.from({ length: 450 }, (_, n) => `r${n}`);
+    await Promise.all(ids.map((id) => brief.create(newRun(id, { status: "failed" }))));
+    await sleep(20);
+
+    await brief.unwatched(0, 10, 0);
+
+    expect(await redis.keys("*")).toEqual([]);
+  });
+});

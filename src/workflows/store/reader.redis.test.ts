@@ -1,0 +1,153 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { startServers, type TestServers } from "../../../test/support/servers.ts";
+import { openRedis, type RedisClient } from "../../redis/index.ts";
+import { createRunReader, type RunQuery, type RunReader } from "./reader.ts";
+import { createRunStore, type RunStore } from "./store.ts";
+import { baseHeader, commitOf, newRun } from "./test-runs.ts";
+
+const shards = 4;
+let servers: TestServers;
+let redis: RedisClient;
+let store: RunStore;
+let reader: RunReader;
+
+beforeAll(async () => {
+  servers = await startServers();
+  redis = await openRedis({ url: servers.redisUrl });
+  store = createRunStore(redis, { shards, keepMs: 60_000 });
+  reader = createRunReader(redis, shards);
+});
+beforeEach(() => redis.flushall());
+afterAll(async () => {
+  redis.disconnect();
+  await servers.stop();
+});
+
+async function listAll(query: Partial<RunQuery>, between?: () => Promise<unknown>): Promise<string[]> {
+  const ids: string[] = [];
+  let cursor = "";
+  do {
+    const page = await reader.list({ tenant: undefined, pageSize: 7, ...query, cursor });
+    expect(page.runs.length).toBeLessThanOrEqual(7);
+    ids.push(...page.runs.map(({ id }) => id));
+    cursor = page.nextCursor;
+    await between?.();
+  } while (cursor);
+  return ids;
+}
+
+describe("list()", () => {
+  it("gives every run once, newest first, while others are created and end", async () => {
+    const ids = Array.from({ length: 40 }, (_, n) => `r${n}`);
+    for (const id of ids) await store.create(newRun(id));
+    let extra = 0;
+
+    const seen = await listAll({ tenant: "default" }, async () => {
+      const n = extra++;
+      await store.create(newRun(`extra${n}`));
+      await store.commit(commitOf({ ...baseHeader(`r${n}`), status: "failed" }, 1));
+    });
+
+    expect(extra).toBeGreaterThan(5);
+    expect(seen).toEqual(ids.toReversed());
+  });
+
+  it("lists runs by tenant, workflow, status and team, each alone and together", async () => {
+    await store.create(newRun("a", { tenant: "t1", workflowId: "w1", team: "red" }));
+    await store.create(newRun("b", { tenant: "t2", workflowId: "w1", status: "running" }));
+    await store.create(newRun("c", { tenant: "t1", workflowId: "w2", status: "running" }));
+
+    expect(await listAll({})).toEqual(["c", "b", "a"]);
+    expect(await listAll({ tenant: "t1" })).toEqual(["c", "a"]);
+    expect(await listAll({ workflowId: "w1" })).toEqual(["b", "a"]);
+    expect(await listAll({ status: "running" })).toEqual(["c", "b"]);
+    expect(await listAll({ team: "red" })).toEqual(["a"]);
+    expect(await listAll({ tenant: "t1", workflowId: "w2", status: "running" })).toEqual(["c"]);
+    expect(await listAll({ tenant: "t2", workflowId: "w2" })).toEqual([]);
+  });
+
+  it("lists runs by the time of their latest change", async () => {
+    for (const n of [1, 2, 3]) await store.create(newRun(`u${n}`, { updatedAt: n * 1_000 }));
+
+    expect(await listAll({ updatedAfterMs: 2_000 })).toEqual(["u3", "u2"]);
+    expect(await listAll({ updatedBeforeMs: 2_000 })).toEqual(["u2", "u1"]);
+    expect(await listAll({ updatedAfterMs: 2_000, updatedBeforeMs: 2_000 })).toEqual(["u2"]);
+  });
+
+  it("shows parts of other runs only when asked", async () => {
+    const parent = { runId: "root", stepKey: "a" };
+    await store.create(newRun("root", { status: "running" }));
+    await store.create(newRun("child", { status: "running", parent, rootId: "root" }));
+    await store.create(newRun("grandchild", { parent: { ...parent, runId: "child" }, rootId: "root" }));
+
+    expect(await listAll({ tenant: "default" })).toEqual(["root"]);
+    expect(await listAll({ status: "running" })).toEqual(["root"]);
+    expect(await listAll({ tenant: "default", includeNested: true })).toEqual(["grandchild", "child", "root"]);
+    expect(await listAll({ status: "running", includeNested: true })).toEqual(["child", "root"]);
+    expect(await listAll({ rootId: "root" })).toEqual(["grandchild", "child"]);
+  });
+
+  it("ends a page early when filters leave nearly everything out, and goes on from there", async () => {
+    await store.create(newRun("needle", { team: "rare" }));
+    const hay = Array.from({ length: 2_500 }, (_, n) => `hay${n}`);
+    await Promise.all(hay.map((id) => store.create(newRun(id))));
+
+    const first = await reader.list({ tenant: "default", team: "rare", cursor: "", pageSize: 7 });
+
+    expect(first).toMatchObject({ runs: [], nextCursor: expect.stringMatching(/./) });
+    expect(await listAll({ tenant: "default", team: "rare" })).toEqual(["needle"]);
+  });
+
+  it("refuses a cursor of another list", async () => {
+    await expect(reader.list({ tenant: undefined, cursor: "no cursor", pageSize: 1 })).rejects.toThrow("cursor");
+  });
+});
+
+describe("get()", () => {
+  it("gives input, output and context of a run, and nothing for one that is not there", async () => {
+    const ctx = new Map([["a.b", { step: "s", value: [1] }]]);
+    await store.create(newRun("r", {}, { input: { deep: [null] }, ctx }));
+
+    expect(await reader.get("r")).toEqual({
+      ...{ header: baseHeader("r"), version: 1, input: { deep: [null] }, output: undefined, ctx },
+    });
+    expect(await reader.get("nobody")).toBeUndefined();
+  });
+});
+
+describe("units()", () => {
+  it("gives the units of a fan-out that have begun, with their items", async () => {
+    const state = { status: "running" as const, attempts: 1 };
+    const steps = new Map([0, 1, 3].map((n) => [`fan[${n}]`, state]));
+    const inputs = new Map([["fan[1]", '{"n":1}']]);
+    const items = [{ stepId: "fan", values: ["zero", "one", "two", "three"] }];
+    await store.create(newRun("r", {}, { steps, inputs, items }));
+
+    expect(await reader.units("r", "fan", 1, 10)).toEqual([
+      { key: "fan[1]", index: 1, item: "one", state, input: '{"n":1}', output: undefined },
+      { key: "fan[3]", index: 3, item: "three", state, input: undefined, output: undefined },
+    ]);
+  });
+});
+
+describe("timeline()", () => {
+  const sequences = async (page: Parameters<RunReader["timeline"]>[1]) =>
+    (await reader.timeline("r", page)).map(({ sequence, at }) => {
+      expect(at).toBe(sequence);
+      return sequence;
+    });
+
+  it("is read from both ends and from the middle, by sequence number", async () => {
+    const events = Array.from({ length: 10 }, (_, n) => ({ at: n + 1, type: "x" }));
+    await store.create(newRun("r", {}, { events: events.slice(0, 4) }));
+    await store.commit(commitOf(baseHeader("r"), 1, { events: events.slice(4) }));
+
+    expect(await sequences({ count: 3 })).toEqual([1, 2, 3]);
+    expect(await sequences({ from: 9, count: 3 })).toEqual([9, 10]);
+    expect(await sequences({ from: 11, count: 3 })).toEqual([]);
+    expect(await sequences({ count: 3, descending: true })).toEqual([10, 9, 8]);
+    expect(await sequences({ from: 2, count: 3, descending: true })).toEqual([2, 1]);
+    expect(await sequences({ from: 0, count: 3, descending: true })).toEqual([]);
+    expect(await sequences({ count: 0 })).toEqual([]);
+  });
+});

@@ -1,0 +1,202 @@
+import { type Cursor, decodeCursor, encodeCursor, readIndex } from "../../jobs/index.ts";
+import type { RedisClient } from "../../redis/index.ts";
+import type { RunHeader, RunStatus, StepOutput, StepState, TimelineEvent } from "../core/state.ts";
+import type { Json } from "../expressions/index.ts";
+import { partKeys, runKey, shardKeys } from "./keys.ts";
+import { loadParts } from "./load.ts";
+import type { ContextEntry } from "./model.ts";
+
+export interface StoredRun {
+  header: RunHeader;
+  version: number;
+  input: Json;
+  /** Undefined until there is one, and when it is too large to stay with the run. */
+  output: Json | undefined;
+  /** By path, in the order in which they were set. */
+  ctx: ReadonlyMap<string, ContextEntry>;
+}
+
+export interface StoredStep {
+  state: StepState;
+  /** The payload, JSON text. */
+  input: string | undefined;
+  output: StepOutput | undefined;
+}
+
+export interface StoredUnit extends StoredStep {
+  /** `<step id>[<index>]`. */
+  key: string;
+  index: number;
+  item: Json | undefined;
+}
+
+export interface StoredEvent extends TimelineEvent {
+  /** 1 for the first. */
+  sequence: number;
+}
+
+export interface RunQuery {
+  /** Undefined: runs of every tenant. */
+  tenant: string | undefined;
+  workflowId?: string | undefined;
+  status?: RunStatus | undefined;
+  team?: string | undefined;
+  /** Milliseconds since the epoch, inclusive. Rows are in order of creation all the same. */
+  updatedAfterMs?: number | undefined;
+  updatedBeforeMs?: number | undefined;
+  /** Also runs that are parts of others. */
+  includeNested?: boolean;
+  /** Only runs that are parts of this one, at any depth. */
+  rootId?: string | undefined;
+  cursor: string;
+  /** Rows of a page, 1 to 500. */
+  pageSize: number;
+}
+
+export interface RunPage {
+  runs: RunHeader[];
+  nextCursor: string;
+}
+
+export interface TimelinePage {
+  /** Sequence number to begin with, itself included. Default: at the beginning, or at the end when descending. */
+  from?: number | undefined;
+  count: number;
+  descending?: boolean;
+}
+
+/** Reads of runs. Every read is bounded. */
+export interface RunReader {
+  get(runId: string): Promise<StoredRun | undefined>;
+  /** In the order of `ids`; those without a record are left out. */
+  headers(ids: readonly string[]): Promise<RunHeader[]>;
+  /** Newest first. */
+  list(query: RunQuery): Promise<RunPage>;
+  /** Steps, or units, by their keys; those that have not begun are left out. */
+  steps(runId: string, keys: readonly string[]): Promise<Map<string, StoredStep>>;
+  /** Units of a fan-out by index; those that have not begun are left out. */
+  units(runId: string, stepId: string, from: number, count: number): Promise<StoredUnit[]>;
+  timeline(runId: string, page: TimelinePage): Promise<StoredEvent[]>;
+}
+
+/** Rows read at most for one page when filters leave many out; the page then ends early with a cursor. */
+const maxScanned = 2_000;
+
+/** A cursor before every row. */
+const beforeAll: Cursor = { score: Number.MAX_SAFE_INTEGER, id: "\uffff" };
+
+export function createRunReader(redis: RedisClient, shards: number): RunReader {
+  const allShards = Array.from({ length: shards }, (_, shard) => shardKeys(shard));
+  const key = (id: string) => runKey(id, shards);
+
+  async function headers(ids: readonly string[]): Promise<RunHeader[]> {
+    const texts = await Promise.all(ids.map((id) => redis.hget(key(id), "h")));
+    return texts.filter((text) => text !== null).map((text) => JSON.parse(text));
+  }
+
+  async function steps(runId: string, keys: readonly string[]): Promise<Map<string, StoredStep>> {
+    const parts = await loadParts(redis, key(runId), { steps: keys, inputs: keys, outputs: keys });
+    return toSteps(keys, parts);
+  }
+
+  /** The index with the fewest rows that holds all that may match, in each shard. All have the same scores. */
+  async function indexOf({ tenant, workflowId, status, rootId }: RunQuery): Promise<string[]> {
+    if (rootId) return allShards.map((keys) => keys.nestedIn(rootId));
+    const candidates: string[][] = [];
+    if (status) candidates.push(allShards.map((keys) => keys.status(status)));
+    if (workflowId) candidates.push(allShards.map((keys) => keys.workflow(workflowId)));
+    if (tenant !== undefined) candidates.push(allShards.map((keys) => keys.tenant(tenant)));
+    const [first = allShards.map((keys) => keys.runs), ...others] = candidates;
+    if (others.length === 0) return first;
+    const sizes = await Promise.all(candidates.map((keys) => sizeOf(redis, keys)));
+    return candidates[sizes.indexOf(Math.min(...sizes))] ?? first;
+  }
+
+  return {
+    headers,
+    steps,
+    async get(runId) {
+      const [fields, { ctx }] = await Promise.all([
+        redis.hmget(key(runId), "v", "h", "input", "output"),
+        loadParts(redis, key(runId), { ctx: true }),
+      ]);
+      const [version, header, input, output] = fields;
+      if (!version || !header) return undefined;
+      return {
+        version: Number(version),
+        header: JSON.parse(header),
+        input: input ? JSON.parse(input) : null,
+        output: output ? JSON.parse(output) : undefined,
+        ctx: ctx ?? new Map(),
+      };
+    },
+    async list(query) {
+      let cursor: Cursor | undefined = decodeCursor(query.cursor);
+      const keys = await indexOf(query);
+      if (query.includeNested && !query.rootId) keys.push(...allShards.map(({ nested }) => nested));
+      const runs: RunHeader[] = [];
+      for (let scanned = 0; scanned < maxScanned; ) {
+        const limit = query.pageSize + 1;
+        const rows = await readIndex(redis, keys, { cursor, limit });
+        scanned += rows.length;
+        const found = new Map((await headers(rows.map(({ id }) => id))).map((header) => [header.id, header]));
+        for (const row of rows) {
+          if (runs.length >= query.pageSize) return { runs, nextCursor: encodeCursor(cursor ?? beforeAll) };
+          cursor = row;
+          const header = found.get(row.id);
+          if (header && matches(header, query)) runs.push(header);
+        }
+        if (rows.length < limit) return { runs, nextCursor: "" };
+      }
+      return { runs, nextCursor: cursor ? encodeCursor(cursor) : "" };
+    },
+    async units(runId, stepId, from, count) {
+      const keys = Array.from({ length: count }, (_, offset) => `${stepId}[${from + offset}]`);
+      const items = [{ stepId, from, count }];
+      const parts = await loadParts(redis, key(runId), { steps: keys, inputs: keys, outputs: keys, items });
+      const found = toSteps(keys, parts);
+      return keys.flatMap((unit, offset) => {
+        const step = found.get(unit);
+        return step ? [{ ...step, key: unit, index: from + offset, item: parts.items.get(unit) }] : [];
+      });
+    },
+    async timeline(runId, { from, count, descending = false }) {
+      const list = partKeys(key(runId)).timeline;
+      if (count <= 0) return [];
+      let last = from ?? 0;
+      if (descending && from === undefined) last = await redis.llen(list);
+      const first = Math.max(1, descending ? last - count + 1 : (from ?? 1));
+      const stop = descending ? last : first + count - 1;
+      if (stop < first) return [];
+      const rows = await redis.lrange(list, first - 1, stop - 1);
+      const events = rows.map((row, offset) => ({ ...JSON.parse(row), sequence: first + offset }));
+      return descending ? events.reverse() : events;
+    },
+  };
+}
+
+async function sizeOf(redis: RedisClient, keys: readonly string[]): Promise<number> {
+  const sizes = await Promise.all(keys.map((key) => redis.zcard(key)));
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
+
+function toSteps(keys: readonly string[], parts: Awaited<ReturnType<typeof loadParts>>): Map<string, StoredStep> {
+  const steps = new Map<string, StoredStep>();
+  for (const key of keys) {
+    const state = parts.steps.get(key);
+    if (state) steps.set(key, { state, input: parts.inputs.get(key), output: parts.outputs.get(key) });
+  }
+  return steps;
+}
+
+function matches(header: RunHeader, query: RunQuery): boolean {
+  const { tenant, workflowId, status, team, updatedAfterMs, updatedBeforeMs } = query;
+  return (
+    (tenant === undefined || header.tenant === tenant) &&
+    (!workflowId || header.workflowId === workflowId) &&
+    (!status || header.status === status) &&
+    (!team || header.team === team) &&
+    (updatedAfterMs === undefined || header.updatedAt >= updatedAfterMs) &&
+    (updatedBeforeMs === undefined || header.updatedAt <= updatedBeforeMs)
+  );
+}

@@ -1,0 +1,40 @@
+import type { Logger } from "pino";
+import type { Batcher } from "../../redis/index.ts";
+
+/** Effects that are done, until that is written. */
+export interface SettledEffects {
+  add(runId: string, effectIds: readonly string[]): void;
+  /** Writes all that are gathered. */
+  flush(): Promise<void>;
+}
+
+/** Far below the time after which the sweeper would carry an effect out again. */
+const flushEveryMs = 200;
+
+/** Gathers ids and writes them in few calls: per effect that costs next to nothing. */
+export function createSettledEffects(batcher: Batcher, keyOf: (runId: string) => string, log?: Logger): SettledEffects {
+  let byRun = new Map<string, string[]>();
+  let timer: NodeJS.Timeout | undefined;
+
+  async function flush(): Promise<void> {
+    clearTimeout(timer);
+    timer = undefined;
+    const gathered = byRun;
+    byRun = new Map();
+    await Promise.all([...gathered].map(([id, ids]) => batcher.run(keyOf(id), [id, ids.length, ...ids])));
+  }
+
+  return {
+    add(runId, effectIds) {
+      if (effectIds.length === 0) return;
+      const ids = byRun.get(runId);
+      if (ids) ids.push(...effectIds);
+      else byRun.set(runId, [...effectIds]);
+      timer ??= setTimeout(() => {
+        // What is not written is carried out once more by the sweeper, which harms nobody.
+        flush().catch((error) => log?.warn({ err: error }, "effects of runs not settled"));
+      }, flushEveryMs);
+    },
+    flush,
+  };
+}

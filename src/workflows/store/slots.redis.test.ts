@@ -1,0 +1,66 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { startServers, type TestServers } from "../../../test/support/servers.ts";
+import { openRedis, type RedisClient } from "../../redis/index.ts";
+import { createRunSlots, type RunSlots } from "./slots.ts";
+import { createRunStore } from "./store.ts";
+import { newRun } from "./test-runs.ts";
+
+const shards = 4;
+let servers: TestServers;
+let redis: RedisClient;
+let slots: RunSlots;
+
+beforeAll(async () => {
+  servers = await startServers();
+  redis = await openRedis({ url: servers.redisUrl });
+  slots = createRunSlots(redis, shards);
+});
+beforeEach(() => redis.flushall());
+afterAll(async () => {
+  redis.disconnect();
+  await servers.stop();
+});
+
+describe("acquire()", () => {
+  it("gives exactly as many slots as there are, however many ask at once", async () => {
+    const asked = Array.from({ length: 50 }, (_, n) => slots.acquire("t", `r${n}`, 7));
+
+    expect((await Promise.all(asked)).filter(Boolean)).toHaveLength(7);
+    expect(await slots.count("t")).toBe(7);
+    expect(await slots.acquire("other", "r", 1)).toBe(true);
+  });
+
+  it("gives a run its slot again, and that of an ended run to another", async () => {
+    expect(await slots.acquire("t", "a", 1)).toBe(true);
+    expect(await slots.acquire("t", "a", 1)).toBe(true);
+    expect(await slots.acquire("t", "b", 1)).toBe(false);
+
+    await slots.release("t", "a");
+
+    expect(await slots.acquire("t", "b", 1)).toBe(true);
+  });
+
+  it("counts runs of a tenant without a limit, for the day when it gets one", async () => {
+    expect(await slots.acquire("t", "a", undefined)).toBe(true);
+    expect(await slots.acquire("t", "b", 1)).toBe(false);
+  });
+});
+
+describe("reclaim()", () => {
+  it("frees slots of runs that have ended or were never created, and no other", async () => {
+    const store = createRunStore(redis, { shards, keepMs: 60_000 });
+    await store.create(newRun("active"));
+    await store.create(newRun("ended", { status: "failed" }));
+    const many = Array.from({ length: 700 }, (_, n) => `never${n}`);
+    await Promise.all(["active", "ended", ...many].map((id) => slots.acquire("t", id, undefined)));
+    await slots.acquire("t2", "ended", undefined);
+
+    expect(await slots.reclaim(60_000)).toBe(0); // too early
+    await sleep(1_000);
+
+    expect(await slots.reclaim(0)).toBe(702);
+    expect(await slots.count("t")).toBe(1);
+    expect(await slots.count("t2")).toBe(0);
+  });
+});
