@@ -33,7 +33,7 @@ it("decides the last jobs again with the drafts, and tells what would be otherwi
     bundleId: "secops/a",
     content: `rules:\n${rule("allow-x", "allow", "job.x")}${rule("deny-y", "deny", "job.y")}${rule("other", "deny", "job.z")}`,
   });
-  const stored = async () => [await desk.redis.keys("{policy}*"), await desk.store.state()];
+  const stored = async () => [(await desk.redis.keys("{policy}*")).sort(), await desk.store.state()];
   const before = await stored();
 
   const all = await desk.api({ crossTenant: true }).backtestPolicy({ examples: 3 });

@@ -24,7 +24,7 @@ import type { Shared } from "./open-process.ts";
 export type WorkflowParts = ReturnType<typeof openWorkflows>;
 
 /** What every process has that moves runs: the gateway for what clients ask, the engine for everything else. */
-export function openWorkflows(shared: Shared, kernel: PolicyKernel | undefined) {
+export function openWorkflows(shared: Shared, kernel: () => Promise<PolicyKernel>) {
   const { settings, log, redis, bus, store, reader } = shared;
   const { shards, dataTtlMs: payloadTtlMs } = settings.store;
   const definitions = createDefinitionStore(redis, { shards });
@@ -40,7 +40,11 @@ export function openWorkflows(shared: Shared, kernel: PolicyKernel | undefined) 
     schemas: createSchemaRegistry(redis, { defaultTenant: settings.auth.tenantId }),
     workflows: createWorkflows(definitions),
     simulator: openSimulator(shared, kernel),
-    limits: { ...defaultLimits, maxUnits: settings.workflowEngine.maxUnits },
+    limits: {
+      ...defaultLimits,
+      maxUnits: settings.workflowEngine.maxUnits,
+      allowsSelfApproval: settings.auth.allowSelfApproval,
+    },
     payloadTtlMs,
     nextTime: nextCronTime,
     metrics: createWorkflowMetrics(),
@@ -59,14 +63,13 @@ export function openWorkflows(shared: Shared, kernel: PolicyKernel | undefined) 
 }
 
 /** How policy would decide on a step of a dry run. */
-function openSimulator({ config }: Shared, kernel: PolicyKernel | undefined): Simulator {
+function openSimulator({ config }: Shared, kernel: () => Promise<PolicyKernel>): Simulator {
   return {
     async simulate({ encoded, tenant }) {
-      if (!kernel) throw new Error("this process has no policy kernel to simulate with");
       const request = fromBinary(JobRequestSchema, encoded);
       const effectiveConfig = await config.effectiveConfigOf(configIdsOf(request, tenant));
       const input = inputFromJob(request, tenant);
-      const decision = await kernel.evaluate(effectiveConfig ? { ...input, effectiveConfig } : input);
+      const decision = await (await kernel()).evaluate(effectiveConfig ? { ...input, effectiveConfig } : input);
       const { ruleId, reason } = decision;
       return { decision: SafetyDecision[decision.decision] ?? "", ruleId, reason };
     },

@@ -100,6 +100,8 @@ export interface CoreLimits {
   maxUnits: number;
   maxDepth: number;
   maxSignals: number;
+  /** Whether who started a run may approve its steps where the step does not say. */
+  allowsSelfApproval: boolean;
 }
 
 export const defaultLimits: CoreLimits = {
@@ -109,6 +111,7 @@ export const defaultLimits: CoreLimits = {
   maxUnits: 100_000,
   maxDepth: 8,
   maxSignals: 100,
+  allowsSelfApproval: false,
 };
 
 /** How the registry's schemas and inline ones are told apart as keys. */

@@ -42,13 +42,13 @@ function close(draft: Draft, state: StepState, stepId: string): void {
 }
 
 function refusalOf(draft: Draft, step: CompiledStep, state: StepState, vote: VoteState): string | undefined {
-  const { roles = [], allow_requester: allowsRequester = true } = step.document.approvals ?? {};
+  const { roles = [], allow_requester: allowsRequester } = step.document.approvals ?? {};
   if (roles.length > 0 && !roles.includes(vote.role)) {
     return `the step asks for the role ${roles.join(" or ")}, not ${vote.role || "none"}`;
   }
   const { requester } = draft.header;
   const isRequester = requester && sameVoter(requester, vote);
-  if (isRequester && !allowsRequester) return "who started the run must not approve it";
+  if (isRequester && !(allowsRequester ?? draft.now.limits.allowsSelfApproval)) return "who started the run must not approve it";
   if (state.votes?.some((earlier) => sameVoter(earlier, vote))) return "they have decided already";
   return undefined;
 }

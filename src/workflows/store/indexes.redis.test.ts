@@ -31,6 +31,8 @@ interface Expected {
   timers: Map<string, number>;
 }
 
+/** Ids of effects are used once. */
+let effectCount = 0;
 /** A removed run still owes what it owed, and its timers stay until they are due. */
 const left = new Map<string, Pick<Expected, "owed" | "timers">>();
 
@@ -77,7 +79,7 @@ async function perform({ run, action, status, effects, timer }: Step, known: Map
   } else {
     const { version, header: old } = before;
     const header = { ...old, status: terminalRuns.has(old.status) ? old.status : status };
-    const added = effects.map((n): Effect => ({ kind: "go-on", id: `${version}:${n}` }));
+    const added = effects.map((n): Effect => ({ kind: "go-on", id: `${effectCount++}:${n}` }));
     const timers = timer ? [{ stepKey: `s${timer.step}`, kind: "due" as const, dueMs: timer.dueMs ?? undefined }] : [];
     const settled = [...before.owed].slice(0, 1);
     const more = { previousStatus: old.status, effects: added, timers, settled };
@@ -157,7 +159,7 @@ describe("the indexes of runs", () => {
         }
         for (let shard = 0; shard < shards; shard++) await check(shard, known);
       }),
-      { numRuns: 8, endOnFailure: true },
+      { numRuns: 150, endOnFailure: true },
     );
   });
 });
