@@ -18,6 +18,21 @@ export function createJobsSystem(settings: Record<string, string> = {}): StartSy
 }
 
 async function startJobs(servers: BenchServers, settings: Record<string, string>): Promise<RunningSystem> {
+  const { services, gatewayUrl, apiKey } = await startServices(servers, settings);
+  return startEnds(services, servers, gatewayUrl, apiKey);
+}
+
+/** Scheduler and gateway, ready. */
+export interface Services {
+  services: BenchProcess[];
+  gatewayUrl: string;
+  apiKey: string;
+  /** What a further service of the same deployment is started with. */
+  env: Record<string, string>;
+}
+
+/** @param settings - added to the environment of the services */
+export async function startServices(servers: BenchServers, settings: Record<string, string>): Promise<Services> {
   const [apiPort, gatewayPort, schedulerPort] = [await freePort(), await freePort(), await freePort()];
   const apiKey = randomUUID();
   const env = {
@@ -42,11 +57,17 @@ async function startJobs(servers: BenchServers, settings: Record<string, string>
     await Promise.all(services.map((service) => service.stop()));
     throw error;
   }
-  return startEnds(services, servers, `http://127.0.0.1:${apiPort}`, apiKey);
+  return { services, gatewayUrl: `http://127.0.0.1:${apiPort}`, apiKey, env };
 }
 
-function serve(service: string, { dir }: BenchServers, env: Record<string, string>): BenchProcess {
-  const args = [...nodeFlags, "src/main.ts", "serve", "--services", service];
+/** Starts a service of the platform; `flags` are Node's. */
+export function serve(
+  service: string,
+  { dir }: BenchServers,
+  env: Record<string, string>,
+  flags: readonly string[] = [],
+): BenchProcess {
+  const args = [...nodeFlags, ...flags, "src/main.ts", "serve", "--services", service];
   return startProcess({ name: service, command: process.execPath, args, dir, env });
 }
 
@@ -62,7 +83,7 @@ function startEnds(
 }
 
 /** Resolves when the service says that it is ready. @throws Error after half a minute */
-async function untilReady(metricsPort: number): Promise<void> {
+export async function untilReady(metricsPort: number): Promise<void> {
   const url = `http://127.0.0.1:${metricsPort}/readyz`;
   const giveUpAt = Date.now() + readyTimeoutMs;
   for (;;) {

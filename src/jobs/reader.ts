@@ -4,7 +4,7 @@ import { type Cursor, decodeCursor, encodeCursor } from "./cursor.ts";
 import { hasIndex, jobKey, shardKeys } from "./keys.ts";
 import { readIndex } from "./read-index.ts";
 import { type JobRecord, parseDecision, parseRecord } from "./record.ts";
-import { isJobState, type JobStateName } from "./states.ts";
+import { isJobState, isTerminal, type JobStateName, type TerminalState } from "./states.ts";
 
 export interface JobQuery {
   /** Undefined: jobs of every tenant. */
@@ -34,9 +34,19 @@ export interface JobEventRow {
   reason: string;
 }
 
+/** The end of a job, without the rest of its record. */
+export interface JobEnd {
+  state: TerminalState;
+  resultPtr: string;
+  errorCode: string;
+  errorMessage: string;
+}
+
 /** Reads of job records. Every read is bounded. */
 export interface JobReader {
   get(id: string): Promise<JobRecord | undefined>;
+  /** How a job has ended; undefined while it has not, or while its output is still to be looked at. */
+  end(id: string): Promise<JobEnd | undefined>;
   /** In the order of `ids`; those without a record are left out. */
   getMany(ids: readonly string[]): Promise<JobRecord[]>;
   list(query: JobQuery): Promise<JobPage>;
@@ -83,6 +93,12 @@ export function createJobReader(redis: RedisClient, shards: number): JobReader {
   return {
     get,
     getMany,
+    async end(id) {
+      const fields = ["state", "result_ptr", "error_code", "error_message", "scan"] as const;
+      const [state, resultPtr, errorCode, errorMessage, scan] = await redis.hmget(jobKey(id, shards), ...fields);
+      if (!state || !isTerminalName(state) || scan === "1") return undefined;
+      return { state, resultPtr: resultPtr ?? "", errorCode: errorCode ?? "", errorMessage: errorMessage ?? "" };
+    },
     async list(query) {
       const keys = indexOf(query);
       let cursor: Cursor | undefined = decodeCursor(query.cursor);
@@ -127,6 +143,10 @@ export function createJobReader(redis: RedisClient, shards: number): JobReader {
         .sort((a, b) => a.atUs - b.atUs);
     },
   };
+}
+
+function isTerminalName(text: string): text is TerminalState {
+  return isJobState(text) && isTerminal(text);
 }
 
 function matches(record: JobRecord, query: JobQuery): boolean {

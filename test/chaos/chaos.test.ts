@@ -8,13 +8,22 @@ describe("the platform under faults", () => {
     const { problems, report } = await runChaos({
       seed,
       durationMs: 12_000,
-      jobsPerSecond: 40,
+      jobsPerSecond: 30,
+      runsPerSecond: 4,
       lanes: 3,
       maxPauseMs: 800,
       maxOutageMs: 1_500,
       longestJobMs: 2_200,
       settleWithinMs: 30_000,
-      cluster: { gateways: 2, schedulers: 2, workers: 3, plainWorkers: 1, leaseMs: 3_000, plainTimeoutSeconds: 6 },
+      cluster: {
+        gateways: 2,
+        schedulers: 2,
+        engines: 2,
+        workers: 3,
+        plainWorkers: 1,
+        leaseMs: 3_000,
+        plainTimeoutSeconds: 6,
+      },
       log: () => undefined,
     });
 

@@ -13,6 +13,7 @@ import { createMember, type Member } from "./member.ts";
 export interface ClusterOptions {
   gateways: number;
   schedulers: number;
+  engines: number;
   workers: number;
   plainWorkers: number;
   leaseMs: number;
@@ -48,6 +49,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     JOB_LEASE: `${options.leaseMs}ms`,
     JOB_MAX_RETRIES: "50", // a job that gives up would hide what else went wrong
     SWEEP_INTERVAL: "200ms",
+    WORKFLOW_ENGINE_SCAN_INTERVAL: "300ms",
     PENDING_REPLAY_AFTER: "2s",
     WORKER_TTL: "6s",
     API_RATE_LIMIT_RPS: "1000000",
@@ -56,7 +58,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   };
   const onCrash = (crash: Crash) => void crashes.push(crash);
 
-  const service = async (kind: "gateway" | "scheduler", index: number) => {
+  const service = async (kind: "gateway" | "scheduler" | "workflow-engine", index: number) => {
     const [port, metricsPort] = [await findFreePort(), await findFreePort()];
     return createMember({
       kind,
@@ -65,7 +67,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       env: {
         ...serviceEnv,
         GATEWAY_HTTP_ADDR: `127.0.0.1:${port}`,
-        [`${kind.toUpperCase()}_METRICS_ADDR`]: `127.0.0.1:${metricsPort}`,
+        [metricsSettings[kind]]: `127.0.0.1:${metricsPort}`,
       },
       url: kind === "gateway" ? `http://127.0.0.1:${port}` : undefined,
       readyUrl: `http://127.0.0.1:${metricsPort}/readyz`,
@@ -83,6 +85,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const members: Member[] = await Promise.all([
     ...times(options.gateways, (index) => service("gateway", index)),
     ...times(options.schedulers, (index) => service("scheduler", index)),
+    ...times(options.engines, (index) => service("workflow-engine", index)),
     ...times(options.workers, (index) => worker("worker", index)),
     ...times(options.plainWorkers, (index) => worker("plain-worker", index)),
   ]);
@@ -131,6 +134,12 @@ async function findUnready(members: readonly Member[], gateway: string, apiKey: 
     client.close();
   }
 }
+
+const metricsSettings = {
+  gateway: "GATEWAY_METRICS_ADDR",
+  scheduler: "SCHEDULER_METRICS_ADDR",
+  "workflow-engine": "WORKFLOW_ENGINE_HTTP_ADDR",
+} as const;
 
 function times<T>(count: number, make: (index: number) => T): T[] {
   return Array.from({ length: count }, (_, index) => make(index));

@@ -106,6 +106,9 @@ const stay = async () => undefined;
 export const faults: readonly Fault[] = [
   { name: "kill gateway", weight: 2, apply: kill("gateway") },
   { name: "kill scheduler", weight: 3, apply: kill("scheduler") },
+  { name: "kill engine", weight: 3, apply: kill("workflow-engine") },
+  { name: "stop engine", weight: 1, apply: stop("workflow-engine") },
+  { name: "freeze engine", weight: 1, apply: freeze("workflow-engine") },
   { name: "kill worker", weight: 3, apply: kill("worker", "plain-worker") },
   { name: "stop gateway", weight: 1, apply: stop("gateway") },
   { name: "stop scheduler", weight: 1, apply: stop("scheduler") },

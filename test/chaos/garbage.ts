@@ -16,6 +16,7 @@ const plainSubjects = [
   "sys.job.cancel",
   "sys.heartbeat",
   "sys.workflow.event",
+  "sys.run.steps",
   "evt.jobs.default",
   "job.chaos.plain",
   "job.chaos.nobody",

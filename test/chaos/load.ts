@@ -5,7 +5,8 @@ import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type SubmitJobRequest, SubmitJobRequestSchema } from "@cordum/proto/cordum/v1/api_pb.js";
 import { JobState } from "@cordum/proto/cordum/v1/job_pb.js";
-import { type CordumClient, createClient } from "@cordum/sdk";
+import { createClient } from "@cordum/sdk";
+import { createAsk } from "./ask.ts";
 import type { JobKind } from "./kinds.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Random } from "./random.ts";
@@ -30,17 +31,15 @@ interface Submission {
 }
 
 const tickMs = 50;
-/** An answer that takes longer is as good as none: the call is repeated. */
-const callTimeoutMs = 5_000;
 /** Calls at the same time; beyond, the load waits for the platform. */
 const maxCalls = 64;
 const batchSize = 20;
-const giveUpAfterMs = 30_000;
 
 /** A constant stream of jobs, one by one and in batches, and now and then a cancel. */
 export function startLoad(options: LoadOptions): Load {
   const { random, ledger, kinds } = options;
   const clients = options.gatewayUrls.map((gateway) => createClient({ gateway, apiKey: options.apiKey }));
+  const untilAnswered = createAsk(clients, random);
   const names = Object.entries(kinds).flatMap(([name, { weight }]) => Array<string>(weight).fill(name));
   const calls = new Set<Promise<void>>();
   let owed = 0;
@@ -105,24 +104,6 @@ export function startLoad(options: LoadOptions): Load {
     if (answer?.state === JobState.CANCELLED && answer.reason === "") ledger.cancelConfirmed(jobId);
   }
 
-  /** Asks any gateway, and another one when the first does not answer. Undefined when none did. */
-  async function untilAnswered<T>(
-    mayRepeat: boolean,
-    ask: (client: CordumClient, call: { timeoutMs: number }) => Promise<T>,
-  ): Promise<T | undefined> {
-    const giveUpAt = Date.now() + giveUpAfterMs;
-    while (Date.now() < giveUpAt) {
-      try {
-        return await ask(random.pick(clients), { timeoutMs: callTimeoutMs });
-      } catch (error) {
-        if (!isOutage(error)) throw error;
-        if (!mayRepeat) return undefined;
-        await sleep(100);
-      }
-    }
-    return undefined;
-  }
-
   function tick(): void {
     owed += (options.jobsPerSecond * tickMs) / 1_000;
     while (owed >= 1 && calls.size < maxCalls) {
@@ -146,12 +127,3 @@ export function startLoad(options: LoadOptions): Load {
     },
   };
 }
-
-/** What a client sees of an outage, above all of a connection that breaks. Everything else is an answer. */
-function isOutage(error: unknown): boolean {
-  const { code, cause } = ConnectError.from(error);
-  const nodeCode = cause instanceof Error && "code" in cause ? String(cause.code) : "";
-  return outageCodes.includes(code) || nodeCode.startsWith("ERR_HTTP2_");
-}
-
-const outageCodes: Code[] = [Code.Unavailable, Code.DeadlineExceeded, Code.Canceled, Code.Aborted];

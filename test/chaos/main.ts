@@ -6,7 +6,8 @@ const { values } = parseArgs({
   options: {
     minutes: { type: "string", default: "10" },
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
-    rate: { type: "string", default: "40" },
+    rate: { type: "string", default: "30" },
+    runs: { type: "string", default: "6" },
     only: { type: "string", multiple: true },
     verbose: { type: "boolean", default: false },
   },
@@ -17,6 +18,7 @@ const options: ChaosOptions = {
   seed: Number(values.seed),
   durationMs: Number(values.minutes) * 60_000,
   jobsPerSecond: Number(values.rate),
+  runsPerSecond: Number(values.runs),
   lanes: 2,
   maxPauseMs: 4_000,
   maxOutageMs: 10_000,
@@ -24,7 +26,15 @@ const options: ChaosOptions = {
   settleWithinMs: 120_000,
   ...(values.only && { only: values.only }),
   // A lease must outlast two heartbeats of a worker, 5 s apart, for jobs that are longer than it.
-  cluster: { gateways: 2, schedulers: 2, workers: 3, plainWorkers: 1, leaseMs: 12_000, plainTimeoutSeconds: 20 },
+  cluster: {
+    gateways: 2,
+    schedulers: 2,
+    engines: 2,
+    workers: 3,
+    plainWorkers: 1,
+    leaseMs: 12_000,
+    plainTimeoutSeconds: 20,
+  },
   log: (line) => {
     if (values.verbose) console.error(`${((Date.now() - startedAt) / 1000).toFixed(1).padStart(7)} s  ${line}`);
   },

@@ -1,7 +1,7 @@
 import { type Child, type ChildOptions, type Crash, startChild } from "./child.ts";
 
 export interface MemberOptions extends ChildOptions {
-  kind: "gateway" | "scheduler" | "worker" | "plain-worker";
+  kind: "gateway" | "scheduler" | "workflow-engine" | "worker" | "plain-worker";
   /** Of a gateway: its API. */
   url: string | undefined;
   /** Of a service: answers 200 while it is ready. */

@@ -4,6 +4,8 @@ import type { JobHistory } from "./history.ts";
 /** What a run did, in numbers. */
 export interface RunNumbers {
   seed: number;
+  /** Runs of workflows, by how they ended. */
+  runs: string;
   durationMs: number;
   settleMs: number;
   faults: ReadonlyMap<string, number>;
@@ -24,6 +26,7 @@ export function formatReport(jobs: readonly JobEvidence[], numbers: RunNumbers):
     ["seed", String(numbers.seed)],
     ["duration", `${seconds(numbers.durationMs)}, then settled in ${seconds(numbers.settleMs)}`],
     ["jobs", `${jobs.length}: ${listCounts(countBy(histories, ({ state }) => state))}`],
+    ["runs", numbers.runs],
     ["faults", listCounts(numbers.faults)],
     ["executions", `${total}, of which ${repeated} again`],
     ["returned jobs", listCounts(countReturns(histories)) || "none"],

@@ -13,6 +13,9 @@ import { findLeftovers } from "./leftovers.ts";
 import { startLoad } from "./load.ts";
 import { createRandom, type Random } from "./random.ts";
 import { formatReport } from "./report.ts";
+import { collectRuns, countRuns, findRunProblems, findUnendedRuns } from "./run-evidence.ts";
+import { saveRunKinds } from "./run-kinds.ts";
+import { startRunLoad } from "./run-load.ts";
 import { startWatch, type Watch } from "./watch.ts";
 
 export interface ChaosOptions {
@@ -20,6 +23,7 @@ export interface ChaosOptions {
   /** How long load and faults last. */
   durationMs: number;
   jobsPerSecond: number;
+  runsPerSecond: number;
   /** Faults under way at the same time. */
   lanes: number;
   /** Between two faults of a lane, at most. */
@@ -59,12 +63,19 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosOutcome> {
     const watch = startWatch(gatewayUrls, apiKey);
     const memory = sampleMemory(cluster);
     const { jobsPerSecond } = options;
+    await saveRunKinds(client);
+    const complain = ledger.complain;
+    const runLoad = startRunLoad({
+      ...{ gatewayUrls, apiKey, complain },
+      runsPerSecond: options.runsPerSecond,
+      random: random.fork(),
+    });
     const load = startLoad({ gatewayUrls, apiKey, kinds, jobsPerSecond, random: random.fork(), ledger });
 
     const startedAt = Date.now();
     const target: FaultTarget = { cluster, bus, ledger, ...pickTimes(options) };
     const injected = await injectFaults(target, random.fork(), options);
-    await load.stop();
+    await Promise.all([load.stop(), runLoad.stop()]);
     const endedAt = Date.now();
     const problems = await settle(options, cluster, client, bus);
     const settleMs = Date.now() - endedAt;
@@ -74,10 +85,13 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosOutcome> {
     const jobs = await collect(client, cluster, ledger, watch, kinds);
     for (const job of findSlowest(jobs)) options.log(`slow: ${tellStory(job)}`);
     problems.push(...ledger.complaints, ...findProblems(jobs, ledger));
+    const runs = await collectRuns(client, runLoad.accepted.values(), readExecutionLog(cluster.executionLog));
+    problems.push(...findRunProblems(runs));
     problems.push(...cluster.crashes.map(({ name, reason, log }) => `${name} ${reason}; the end of its log:\n${log}`));
     for (const [name, mb] of memory.stop()) if (mb > maxRssMb) problems.push(`${name} took ${Math.round(mb)} MB`);
     const numbers = { durationMs: endedAt - startedAt, settleMs, faults: injected, maxRssMb: memory.stop(), poison };
-    return { problems, report: formatReport(jobs, { seed: options.seed, ...numbers }) };
+    const shown = { seed: options.seed, runs: countRuns(runs), ...numbers };
+    return { problems, report: formatReport(jobs, shown) };
   } finally {
     client.close();
     await bus.close();
@@ -123,10 +137,12 @@ async function settle(
     (error: Error) => [error.message],
   );
   for (;;) {
-    const unended = await findUnended(client).catch((error) => [String(error)]);
+    const openRuns = await findUnendedRuns(client).catch((error) => [String(error)]);
+    const openJobs = await findUnended(client).catch((error) => [String(error)]);
+    const unended = [...openRuns.map((id) => `run ${id}`), ...openJobs.map((id) => `job ${id}`)];
     const leftovers = unended.length > 0 ? [] : await findLeftovers(bus);
     if (unended.length === 0 && leftovers.length === 0) return late;
-    if (Date.now() > giveUpAt) return [...late, ...unended.map((id) => `job ${id} did not end in time`), ...leftovers];
+    if (Date.now() > giveUpAt) return [...late, ...unended.map((name) => `${name} did not end in time`), ...leftovers];
     await sleep(200);
   }
 }

@@ -23,6 +23,7 @@ describe(`the bus under garbage (seed ${seed})`, { timeout: 60_000 }, async () =
   const cluster = await startCluster({
     gateways: 1,
     schedulers: 1,
+    engines: 1,
     workers: 1,
     plainWorkers: 1,
     leaseMs: 2_000,

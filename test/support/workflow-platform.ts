@@ -89,7 +89,12 @@ export async function startWorkflowPlatform(
   async function addEngine(): Promise<EngineReplica> {
     const redis = await openRedis({ url: servers.redisUrl });
     const { bus } = platform;
-    const storeOptions = { shards, keepMs: 600_000, payloadTtlMs: 600_000, replayAfterMs: options.replayAfterMs ?? 300 };
+    const storeOptions = {
+      shards,
+      keepMs: 600_000,
+      payloadTtlMs: 600_000,
+      replayAfterMs: options.replayAfterMs ?? 300,
+    };
     const jobStore = createJobStore(redis, storeOptions);
     const jobReader = createJobReader(redis, shards);
     const ports: EnginePorts = {
@@ -169,7 +174,8 @@ export async function startWorkflowPlatform(
         { tenant: "default", newId: () => `wf-${++given}`, checkCron, checkSchema: () => [] },
       );
       const errors = problems.filter(({ severity }) => severity === "error");
-      if (!document || errors.length > 0) throw new Error(errors.map(({ path, message }) => `${path}: ${message}`).join("; "));
+      if (!document || errors.length > 0)
+        throw new Error(errors.map(({ path, message }) => `${path}: ${message}`).join("; "));
       await definitions.save({ document, savedBy: "ada", note: "" });
       return document;
     },

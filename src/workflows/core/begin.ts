@@ -19,14 +19,10 @@ export function pass(draft: Draft): void {
     draft.sleep(step.index);
     if (draft.stepsTaken < draft.now.limits.stepsPerCommit) consider(draft, step);
     else if (draft.letter(step.index) === ".") {
-      goOnLater(draft);
+      draft.goOnLater();
       return;
     }
   }
-}
-
-function goOnLater(draft: Draft): void {
-  draft.effect({ kind: "go-on", id: `go-on:${draft.header.id}:${draft.header.events}` });
 }
 
 function consider(draft: Draft, step: CompiledStep): void {

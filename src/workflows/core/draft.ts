@@ -278,7 +278,11 @@ export class Draft {
   /** `ctx` as expressions see it: what `output_path` has set. */
   context(steps?: { [id: string]: Json }): { [name: string]: Json } {
     if (!this.#parts.ctx) throw new MissingParts({ ctx: true });
-    const entries = new Map([...this.#parts.ctx, ...this.changes.ctx]);
+    const entries = new Map(this.#parts.ctx);
+    for (const [path, entry] of this.changes.ctx) {
+      entries.delete(path); // the latest writer comes last, as in the store
+      entries.set(path, entry);
+    }
     const ctx = buildContext(entries);
     if (steps) ctx.steps = steps;
     return ctx;
@@ -292,6 +296,13 @@ export class Draft {
 
   effect(effect: Effect): void {
     this.changes.effects.push(effect);
+  }
+
+  /** What does not fit into this commit goes on in another one. Ids of effects are never used twice. */
+  goOnLater(): void {
+    if (this.changes.effects.some(({ kind }) => kind === "go-on")) return;
+    this.header.goOns = (this.header.goOns ?? 0) + 1;
+    this.effect({ kind: "go-on", id: `go-on:${this.header.goOns}` });
   }
 
   /** Takes back what was decided in this draft and is not done yet. False when it was not decided here. */

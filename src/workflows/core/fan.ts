@@ -89,8 +89,7 @@ export function goOnWithFan(draft: Draft, step: CompiledStep): void {
 export function owe(draft: Draft, work: NonNullable<Draft["header"]["bulk"]>[number]): void {
   const others = (draft.header.bulk ?? []).filter(({ stepId, kind }) => stepId !== work.stepId || kind !== work.kind);
   draft.header.bulk = [...others, work];
-  const id = `go-on:${draft.header.id}:${draft.header.events}:${draft.changes.effects.length}`;
-  if (!draft.changes.effects.some(({ kind }) => kind === "go-on")) draft.effect({ kind: "go-on", id });
+  draft.goOnLater();
 }
 
 export function unitKey(step: CompiledStep, fan: FanState, index: number): string {

@@ -48,7 +48,8 @@ function refusalOf(draft: Draft, step: CompiledStep, state: StepState, vote: Vot
   }
   const { requester } = draft.header;
   const isRequester = requester && sameVoter(requester, vote);
-  if (isRequester && !(allowsRequester ?? draft.now.limits.allowsSelfApproval)) return "who started the run must not approve it";
+  if (isRequester && !(allowsRequester ?? draft.now.limits.allowsSelfApproval))
+    return "who started the run must not approve it";
   if (state.votes?.some((earlier) => sameVoter(earlier, vote))) return "they have decided already";
   return undefined;
 }

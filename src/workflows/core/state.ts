@@ -96,6 +96,8 @@ export interface RunHeader {
   requester?: { keyId: string; principal: string };
   /** The output, when it is small enough to stay with the run; else `outputPtr`. */
   outputPtr?: string;
+  /** Times that the run went on in a commit of its own, see `BulkWork`. */
+  goOns?: number;
   /** Number of entries in the timeline. */
   events: number;
 }

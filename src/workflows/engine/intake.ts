@@ -1,5 +1,5 @@
 import { fromBinary } from "@bufbuild/protobuf";
-import { JobState, type JobTransition, JobTransitionSchema } from "@cordum/proto/cordum/v1/job_pb.js";
+import { JobTransitionSchema } from "@cordum/proto/cordum/v1/job_pb.js";
 import { subjects } from "../../bus/index.ts";
 import { splitTransitions } from "../../jobs/index.ts";
 import type { RunEvent } from "../core/state.ts";
@@ -7,55 +7,43 @@ import type { Engine } from "./engine.ts";
 import type { EnginePorts } from "./ports.ts";
 import { readJobOutput } from "./read-output.ts";
 
-type EndState = Extract<RunEvent, { kind: "job-ended" }>["state"];
-
-const endStates: Partial<Record<JobState, EndState>> = {
-  [JobState.SUCCEEDED]: "SUCCEEDED",
-  [JobState.FAILED]: "FAILED",
-  [JobState.CANCELLED]: "CANCELLED",
-  [JobState.TIMEOUT]: "TIMEOUT",
-  [JobState.DENIED]: "DENIED",
-};
-
-/** How a job that is a step has ended. */
-export interface StepEnd {
-  jobId: string;
-  state: EndState;
-  resultPtr: string;
-  errorCode: string;
-  errorMessage: string;
-}
-
-/** Tells a run of the end of one of its jobs. Once it resolves the run has taken note, or nobody waits for it. */
-export async function reportStepEnd(engine: Engine, ports: EnginePorts, end: StepEnd): Promise<void> {
-  const { jobId, state, resultPtr } = end;
+/**
+ * Tells a run of the end of one of its jobs, as the job's record has it. Once it resolves with true the run has taken note,
+ * or nobody waits for it; false: the job has not ended.
+ * @param hintPtr - where the output probably is, so that it is read together with the record
+ */
+export async function reportStepEnd(engine: Engine, ports: EnginePorts, jobId: string, hintPtr = ""): Promise<boolean> {
   const name = parseStepJobId(jobId);
+  const { redis, limits } = ports;
+  const [end, hinted] = await Promise.all([
+    ports.jobReader.end(jobId),
+    readJobOutput(redis, { jobId, resultPtr: hintPtr }, limits.inlineBytes),
+  ]);
+  if (!end) return false; // whoever says otherwise is wrong, or the output is still to be looked at
   if (name) {
-    const output =
-      state === "SUCCEEDED"
-        ? await readJobOutput(ports.redis, { jobId, resultPtr }, ports.limits.inlineBytes)
-        : undefined;
-    const event: RunEvent = { kind: "job-ended", ...end, stepKey: name.stepKey, ...(output && { output }) };
+    const { state, resultPtr } = end;
+    const isHinted = resultPtr === hintPtr;
+    const read = () => (isHinted ? hinted : readJobOutput(redis, { jobId, resultPtr }, limits.inlineBytes));
+    const output = state === "SUCCEEDED" ? await read() : undefined;
+    const event: RunEvent = { kind: "job-ended", jobId, ...end, stepKey: name.stepKey, ...(output && { output }) };
     const outcome = await engine.apply(name.runId, event);
     if (outcome.kind === "ignored") ports.metrics.ignored.add(outcome.why);
   }
   ports.jobStore.published(jobId); // the job owes it until now, and says it again
+  return true;
 }
 
 /**
- * Takes the ends of jobs that are steps, shared by all engines. Nothing depends on a message: a job says its end again
- * until `published`.
+ * Takes the ends of jobs that are steps, shared by all engines. A message is a hint: the record says whether and how the
+ * job has ended. Nothing depends on a message, either: a job says its end again until `published`.
  */
 export function startIntake(engine: Engine, ports: EnginePorts): { close(): Promise<void> } {
   const { bus, log } = ports;
-  const working = new Set<Promise<void>>();
+  const working = new Set<Promise<unknown>>();
 
   function take(bytes: Uint8Array): void {
-    const transition: JobTransition = fromBinary(JobTransitionSchema, bytes);
-    const state = endStates[transition.to];
-    if (!state) return;
-    const { jobId, resultPtr, errorCode, errorMessage } = transition;
-    const work = reportStepEnd(engine, ports, { jobId, state, resultPtr, errorCode, errorMessage })
+    const { jobId, resultPtr } = fromBinary(JobTransitionSchema, bytes);
+    const work: Promise<unknown> = reportStepEnd(engine, ports, jobId, resultPtr)
       .catch((error) =>
         log.warn({ err: error, job_id: jobId }, "end of a step not taken note of yet; it is said again"),
       )

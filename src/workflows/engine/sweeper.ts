@@ -90,30 +90,10 @@ export function startSweeper(engine: Engine, ports: EnginePorts, options: Sweepe
   }
 
   async function lookAtJob(runId: string, stepKey: string, jobId: string): Promise<void> {
-    const job = await ports.jobReader.get(jobId);
-    if (!job) {
-      const event = {
-        kind: "job-ended",
-        stepKey,
-        jobId,
-        state: "FAILED",
-        resultPtr: "",
-        errorCode: "job_lost",
-      } as const;
-      await engine.apply(runId, { ...event, errorMessage: `job ${jobId} is lost` });
-      return;
-    }
-    const { state, resultPtr, errorCode, errorMessage } = job;
-    if (
-      state === "SUCCEEDED" ||
-      state === "FAILED" ||
-      state === "CANCELLED" ||
-      state === "TIMEOUT" ||
-      state === "DENIED"
-    ) {
-      if (job.owesScan) return;
-      await reportStepEnd(engine, ports, { jobId, state, resultPtr, errorCode, errorMessage });
-    }
+    if (await reportStepEnd(engine, ports, jobId)) return;
+    if (await ports.jobReader.get(jobId)) return;
+    const event = { kind: "job-ended", stepKey, jobId, state: "FAILED", resultPtr: "", errorCode: "job_lost" } as const;
+    await engine.apply(runId, { ...event, errorMessage: `job ${jobId} is lost` });
   }
 
   const loops = [

@@ -1,13 +1,13 @@
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startRedisCluster, type TestCluster } from "../../../test/support/redis-cluster.ts";
+import { baseHeader, commitOf, newRun } from "../../../test/support/runs.ts";
 import { openRedis, type RedisClient } from "../../redis/index.ts";
 import type { RunHeader } from "../core/state.ts";
 import { createDefinitionStore } from "./definitions.ts";
 import { createRunReader } from "./reader.ts";
 import { createRunSlots } from "./slots.ts";
 import { createRunStore } from "./store.ts";
-import { baseHeader, commitOf, newRun } from "./test-runs.ts";
 
 const shards = 16;
 let cluster: TestCluster;

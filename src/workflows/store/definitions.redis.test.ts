@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { baseHeader, commitOf, newRun } from "../../../test/support/runs.ts";
 import { startServers, type TestServers } from "../../../test/support/servers.ts";
 import { openRedis, type RedisClient } from "../../redis/index.ts";
 import type { WorkflowDocument } from "../model/document.ts";
 import { createDefinitionStore, type DefinitionStore } from "./definitions.ts";
 import { createRunStore } from "./store.ts";
-import { baseHeader, commitOf, newRun } from "./test-runs.ts";
 
 const shards = 4;
 let servers: TestServers;

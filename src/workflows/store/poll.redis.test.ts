@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { baseHeader, commitOf, newRun } from "../../../test/support/runs.ts";
 import { startServers, type TestServers } from "../../../test/support/servers.ts";
 import { openRedis, type RedisClient } from "../../redis/index.ts";
 import type { Effect } from "../core/state.ts";
 import { shardKeys } from "./keys.ts";
 import { createRunStore, type RunStore } from "./store.ts";
-import { baseHeader, commitOf, newRun } from "./test-runs.ts";
 
 const shards = 1;
 const keepMs = 60_000;

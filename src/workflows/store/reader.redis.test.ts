@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { baseHeader, commitOf, newRun } from "../../../test/support/runs.ts";
 import { startServers, type TestServers } from "../../../test/support/servers.ts";
 import { openRedis, type RedisClient } from "../../redis/index.ts";
 import { createRunReader, type RunQuery, type RunReader } from "./reader.ts";
 import { createRunStore, type RunStore } from "./store.ts";
-import { baseHeader, commitOf, newRun } from "./test-runs.ts";
 
 const shards = 4;
 let servers: TestServers;

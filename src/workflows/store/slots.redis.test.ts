@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { newRun } from "../../../test/support/runs.ts";
 import { startServers, type TestServers } from "../../../test/support/servers.ts";
 import { openRedis, type RedisClient } from "../../redis/index.ts";
 import { createRunSlots, type RunSlots } from "./slots.ts";
 import { createRunStore } from "./store.ts";
-import { newRun } from "./test-runs.ts";
 
 const shards = 4;
 let servers: TestServers;

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { baseHeader, commitOf, newRun } from "../../../test/support/runs.ts";
 import { startServers, type TestServers } from "../../../test/support/servers.ts";
 import { openRedis, type RedisClient } from "../../redis/index.ts";
 import type { Effect, StepState } from "../core/state.ts";
 import { partKeys, runKey, shardKeys } from "./keys.ts";
 import { createRunReader, type RunReader } from "./reader.ts";
 import { createRunStore, type RunStore } from "./store.ts";
-import { baseHeader, commitOf, newRun } from "./test-runs.ts";
 
 const shards = 4;
 const keepMs = 60_000;
@@ -159,6 +159,21 @@ describe("commit()", () => {
 
     expect(wrong).toMatchObject({ status: "rejected", reason: { message: expect.stringContaining("is pending") } });
     expect(right).toMatchObject({ status: "fulfilled", value: { kind: "committed" } });
+  });
+
+  it("writes nothing at all when Redis has no memory left", async () => {
+    await store.create(newRun("full", {}, { effects: [goOn("a")], timers: [{ stepKey: "a", kind: "due", dueMs: 5 }] }));
+    const before = await Promise.all((await keysOf("full")).map((key) => redis.dump(key)));
+    await redis.config("SET", "maxmemory", "1");
+
+    const commit = commitOf({ ...baseHeader("full"), status: "failed" }, 1, { settled: ["a"] });
+    await expect(store.commit(commit)).rejects.toThrow("OOM");
+    await expect(store.create(newRun("full-2"))).rejects.toThrow("OOM");
+
+    await redis.config("SET", "maxmemory", "0");
+    expect(await Promise.all((await keysOf("full")).map((key) => redis.dump(key)))).toEqual(before);
+    expect(await redis.keys("*full-2*")).toEqual([]);
+    expect(await store.commit(commit)).toMatchObject({ kind: "committed" });
   });
 
   it("keeps every change of 50 committers that race for one run", async () => {

@@ -66,7 +66,7 @@ end
 local function write(key, id, from, created, root, workflow, workflow_version)
   local prefix = prefix_of(key)
   local version, to, header, row = take(), take(), take(), take()
-  -- First a command that a full memory refuses: then nothing has been written, and the commands after it are accepted.
+  -- A full memory refuses this command, the first that writes, or none of those that follow.
   redis.call("HSET", key, "v", version, "s", to, "h", header, "c", created)
   put_pairs(key)
   put_pairs(key .. "|steps")

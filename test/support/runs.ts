@@ -1,5 +1,5 @@
-import type { RunHeader } from "../core/state.ts";
-import type { NewRun, RunCommit } from "./model.ts";
+import type { RunHeader } from "../../src/workflows/core/state.ts";
+import type { NewRun, RunCommit } from "../../src/workflows/store/index.ts";
 
 /** A run of workflow `wf`, tenant `default`, as tests begin with. */
 export function newRun(id: string, header: Partial<RunHeader> = {}, more: Partial<NewRun> = {}): NewRun {

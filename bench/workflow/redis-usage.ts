@@ -1,0 +1,48 @@
+import { Redis } from "ioredis";
+
+/** Counters of a Redis server; two readings give what happened between them. */
+export interface RedisUsage {
+  /** Bytes of commands, those that read too. */
+  inputBytes: number;
+  /** Bytes that the append-only file has grown by: what was written. */
+  writtenBytes: number;
+  /** Commands and scripts that clients sent; not those that scripts call. */
+  calls: number;
+}
+
+export interface RedisMeter {
+  read(): Promise<RedisUsage>;
+  /** Calls and time of the commands since the last reset, costliest first. */
+  commands(): Promise<{ name: string; calls: number; us: number }[]>;
+  close(): void;
+}
+
+/** Reads counters of the server. While it is open the server does not rewrite its append-only file, so that this only grows. */
+export async function openRedisMeter(url: string): Promise<RedisMeter> {
+  const redis = new Redis(url);
+  await redis.config("SET", "auto-aof-rewrite-percentage", "0");
+  return {
+    async read() {
+      const [stats, persistence] = [await redis.info("stats"), await redis.info("persistence")];
+      return {
+        inputBytes: field(stats, "total_net_input_bytes"),
+        writtenBytes: field(persistence, "aof_current_size"),
+        calls: field(stats, "total_reads_processed"),
+      };
+    },
+    async commands() {
+      const text = await redis.info("commandstats");
+      const rows = [...text.matchAll(/^cmdstat_(\S+?):calls=(\d+),usec=(\d+)/gm)];
+      return rows
+        .map(([, name = "", calls, us]) => ({ name, calls: Number(calls), us: Number(us) }))
+        .sort((a, b) => b.us - a.us);
+    },
+    close: () => redis.disconnect(),
+  };
+}
+
+function field(info: string, name: string): number {
+  const found = new RegExp(`^${name}:(\\d+)`, "m").exec(info)?.[1];
+  if (found === undefined) throw new Error(`INFO does not tell ${name}`);
+  return Number(found);
+}
