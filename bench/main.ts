@@ -8,9 +8,13 @@ const exitCodes = { reached: 0, failed: 1, missed: 2, usage: 64 };
 
 // Loaded on demand: a benchmark runs although the code that another one measures does not load.
 const others = {
-  history: async (options: BenchOptions, log: Log) => (await import("./history.ts")).measureHistory(options, log),
-  memory: async (options: BenchOptions) => (await import("./memory.ts")).measureMemory(options),
-  policy: async () => (await import("./policy.ts")).measurePolicy(),
+  history: async (options: BenchOptions, log: Log) => [
+    await (await import("./history.ts")).measureHistory(options, log),
+  ],
+  memory: async (options: BenchOptions) => [await (await import("./memory.ts")).measureMemory(options)],
+  policy: async () => [await (await import("./policy.ts")).measurePolicy()],
+  workflow: async (options: BenchOptions, log: Log) =>
+    (await import("./workflow/workflow.ts")).measureWorkflow(options, log),
 };
 type OtherName = keyof typeof others;
 type Log = (line: string) => void;
@@ -51,7 +55,7 @@ async function run(names: readonly BenchName[], options: BenchOptions): Promise<
     const { samples, checks } = comparison;
     reports.push({ name: systems.join("-"), text: renderComparison(comparison, options), data: samples, checks });
   }
-  for (const name of names) if (name in others) reports.push(await others[name as OtherName](options, log));
+  for (const name of names) if (name in others) reports.push(...(await others[name as OtherName](options, log)));
 
   const checks = reports.flatMap((report) => report.checks);
   const { json, path } = await writeResults(environment, options, reports);

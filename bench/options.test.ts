@@ -14,6 +14,7 @@ describe("parseOptions()", () => {
       repeats: 3,
       minutes: 10,
       records: 1_000_000,
+      timers: 100_000,
       json: false,
     });
   });

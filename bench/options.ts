@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 
-export const benchNames = ["floor", "jobs", "peers", "history", "memory", "policy"] as const;
+export const benchNames = ["floor", "jobs", "peers", "history", "memory", "policy", "workflow"] as const;
 export type BenchName = (typeof benchNames)[number];
 
 export interface BenchOptions {
@@ -18,6 +18,8 @@ export interface BenchOptions {
   minutes: number;
   /** Finished jobs that `history` puts into Redis. Default 1 000 000. */
   records: number;
+  /** Runs that wait for a time in `workflow`. Default 100 000. */
+  timers: number;
   /** Print the results as JSON in place of the tables. */
   json: boolean;
 }
@@ -34,10 +36,20 @@ names    ${benchNames.join(", ")}
   --repeats N     measurements of each system; the medians count (3)
   --minutes N     length of the memory run (10)
   --records N     finished jobs in Redis for history (1000000)
+  --timers N      runs that wait for a time, for workflow (100000)
   --json          print the results as JSON in place of the tables
 `;
 
-const numbers = { jobs: 20_000, "in-flight": 512, batch: 64, lone: 1_000, repeats: 3, minutes: 10, records: 1_000_000 };
+const numbers = {
+  jobs: 20_000,
+  "in-flight": 512,
+  batch: 64,
+  lone: 1_000,
+  repeats: 3,
+  minutes: 10,
+  records: 1_000_000,
+  timers: 100_000,
+};
 
 /** @throws Error that says which argument is wrong */
 export function parseOptions(args: string[]): { names: BenchName[]; options: BenchOptions } {
@@ -53,6 +65,7 @@ export function parseOptions(args: string[]): { names: BenchName[]; options: Ben
       repeats: text,
       minutes: text,
       records: text,
+      timers: text,
       json: { type: "boolean", default: false },
     },
   });
@@ -72,6 +85,7 @@ export function parseOptions(args: string[]): { names: BenchName[]; options: Ben
       repeats: number("repeats"),
       minutes: parseNumber("minutes", values.minutes, numbers.minutes, false),
       records: number("records"),
+      timers: number("timers"),
       json: values.json,
     },
   };

@@ -58,7 +58,7 @@ serveRole(
       return runOnce(workflowId, { items: toItems(items) });
     },
     "start-timed": (plan) => timed.start(plan as TimedPlan),
-    "await-timed": () => timed.settle(),
+    "settle-timed": (group) => timed.settle(group as string),
     verify: () => runs.verify(started.filter((_, i) => i % Math.ceil(started.length / sampleSize) === 0)),
   },
   () => runs.close(),

@@ -10,15 +10,16 @@ export interface WorkflowSystem {
   processes: BenchProcess[];
   /** The one that runs now. */
   engine(): BenchProcess;
-  /** Stops the engine and starts another. Resolves once that says that it is ready. @returns when it was started */
-  restartEngine(): Promise<{ startedMs: number; readyAfterMs: number }>;
+  stopEngine(): Promise<void>;
+  /** Starts another engine. Resolves once that says that it is ready. @returns when it was started, ms since the epoch */
+  startEngine(): Promise<{ startedMs: number; readyAfterMs: number }>;
   /** Uses a client that submits jobs, alone. */
   withJobsClient<T>(use: (client: BenchProcess) => Promise<T>): Promise<T>;
   /** Uses a client that starts runs, alone. */
   withRunsClient<T>(use: (client: BenchProcess) => Promise<T>): Promise<T>;
 }
 
-/** @param engineFlags - Node's, of the engine: for a profile */
+/** Node's flags of the engine, for example --cpu-prof. */
 const engineFlags = (process.env.BENCH_ENGINE_FLAGS ?? "").split(" ").filter(Boolean);
 
 /** Starts fresh servers and the platform on them, uses it, and stops all of it, however it ends. */
@@ -54,9 +55,11 @@ async function start(servers: BenchServers, running: BenchProcess[]): Promise<Wo
     servers,
     processes: running,
     engine: () => engine,
-    async restartEngine() {
+    async stopEngine() {
       await engine.stop();
       running.splice(running.indexOf(engine), 1);
+    },
+    async startEngine() {
       const [startedMs, startMs] = [Date.now(), performance.now()];
       engine = await startEngine();
       return { startedMs, readyAfterMs: performance.now() - startMs };

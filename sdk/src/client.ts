@@ -7,6 +7,7 @@ import { DlqService } from "@cordum/proto/cordum/v1/dlq_pb.js";
 import { type Job, JobService } from "@cordum/proto/cordum/v1/job_pb.js";
 import { MemoryService } from "@cordum/proto/cordum/v1/memory_pb.js";
 import { PolicyService } from "@cordum/proto/cordum/v1/policy_pb.js";
+import { RunService } from "@cordum/proto/cordum/v1/run_pb.js";
 import { StatusService } from "@cordum/proto/cordum/v1/status_pb.js";
 import { StreamService } from "@cordum/proto/cordum/v1/stream_pb.js";
 import { WorkerService } from "@cordum/proto/cordum/v1/worker_pb.js";
@@ -36,6 +37,7 @@ export interface CordumClient {
   readonly audit: Client<typeof AuditService>;
   readonly workers: Client<typeof WorkerService>;
   readonly workflows: Client<typeof WorkflowService>;
+  readonly runs: Client<typeof RunService>;
   readonly dlq: Client<typeof DlqService>;
   readonly memory: Client<typeof MemoryService>;
   readonly stream: Client<typeof StreamService>;
@@ -67,6 +69,7 @@ export function createClient(options: ClientOptions = {}): CordumClient {
     audit: createConnectClient(AuditService, transport),
     workers: createConnectClient(WorkerService, transport),
     workflows: createConnectClient(WorkflowService, transport),
+    runs: createConnectClient(RunService, transport),
     dlq: createConnectClient(DlqService, transport),
     memory: createConnectClient(MemoryService, transport),
     stream: createConnectClient(StreamService, transport),

@@ -61,21 +61,21 @@ export interface Jobs {
   watch(jobId: string, signal: AbortSignal): AsyncIterable<JobRecord>;
 }
 
-const senderId = "cordum-gateway";
 /** Labels, tags and the like ride on the bus, whose messages are at most 1 MiB; constraints are added on the way. */
 const maxRequestBytes = 262_144;
 /** Events are best effort: a listener looks by itself this often. */
 const pollMs = 2_000;
 
-export function createJobs(deps: { store: JobStore; reader: JobReader; bus: Bus }): Jobs {
-  const { store, reader, bus } = deps;
+/** @param deps - `senderId`: whom packets name. Default `cordum-gateway` */
+export function createJobs(deps: { store: JobStore; reader: JobReader; bus: Bus; senderId?: string }): Jobs {
+  const { store, reader, bus, senderId = "cordum-gateway" } = deps;
   const listener = createJobListener(bus);
 
   function announce(request: JobRequest, encoded: Uint8Array, traceId: string, atUs: number): void {
     const { jobId, topic, tenantId: tenant } = request;
     publishTransition(bus, { jobId, tenant, topic, traceId, from: undefined, to: "PENDING", atUs, attempt: 0 });
     queueMicrotask(() => flushTransitions(bus)); // in one write with the submit, whose own is queued after this
-    publishSubmit(bus, { jobId, traceId, encoded, atUs });
+    publishSubmit(bus, { jobId, traceId, encoded, atUs, senderId });
   }
 
   async function record(

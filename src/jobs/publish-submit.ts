@@ -1,7 +1,5 @@
 import { type Bus, encodePacket, subjects } from "../bus/index.ts";
 
-const senderId = "cordum-gateway";
-
 /** A recorded job, for the schedulers to decide on. */
 export interface Submit {
   jobId: string;
@@ -10,10 +8,12 @@ export interface Submit {
   encoded: Uint8Array;
   /** Microseconds since the epoch. */
   atUs: number;
+  /** Default `cordum-gateway`. */
+  senderId?: string;
 }
 
 /** Plain publish into the stream: should it be lost, the job is PENDING and is found by the sweeper. */
-export function publishSubmit(bus: Bus, { jobId, traceId, encoded, atUs }: Submit): void {
+export function publishSubmit(bus: Bus, { jobId, traceId, encoded, atUs, senderId = "cordum-gateway" }: Submit): void {
   const packet = encodePacket({ traceId, senderId, kind: "jobRequest", payload: encoded, createdAtMs: atUs / 1000 });
   try {
     bus.connection.publish(subjects.submit, bus.signer.seal(packet));

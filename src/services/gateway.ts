@@ -21,7 +21,7 @@ import { createBundleStore, createPolicyService, createShadowStore } from "../bu
 import { subjects } from "../bus/index.ts";
 import { createConfigService } from "../config/index.ts";
 import { createDlqService } from "../dlq/index.ts";
-import { createCordumApi, createJobService } from "../jobs/index.ts";
+import { createCordumApi, createJobService, createJobs } from "../jobs/index.ts";
 import { createLockService, createLocks } from "../locks/index.ts";
 import { createMemoryService } from "../memory/index.ts";
 import type { PolicyKernel } from "../policy/index.ts";
@@ -73,7 +73,8 @@ export async function startGateway(
 ): Promise<RunningService> {
   const { settings, log, redis, bus, store, reader, payloads, deadLetters, registry, config, chains } = shared;
   const { tenantId } = settings.auth;
-  const { jobs, schemas } = workflows.ports;
+  const jobs = createJobs({ store, reader, bus });
+  const { schemas } = workflows.ports;
   const hub = createStreamHub({ bus, reader, log });
   const approvals = createApprovalReader(redis, store.shards, reader);
   const voting = { approvals, jobs: reader, allowsSelf: settings.auth.allowSelfApproval };

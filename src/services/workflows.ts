@@ -31,7 +31,7 @@ export function openWorkflows(shared: Shared, kernel: () => Promise<PolicyKernel
   const ports: EnginePorts = {
     redis,
     bus,
-    jobs: createJobs({ store, reader, bus }),
+    jobs: createJobs({ store, reader, bus, senderId: "workflow-engine" }),
     jobStore: store,
     jobReader: reader,
     runs: createRunStore(redis, { shards, keepMs: settings.workflowEngine.runTtlMs, log }),

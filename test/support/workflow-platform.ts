@@ -100,7 +100,7 @@ export async function startWorkflowPlatform(
     const ports: EnginePorts = {
       redis,
       bus,
-      jobs: createJobs({ store: jobStore, reader: jobReader, bus }),
+      jobs: createJobs({ store: jobStore, reader: jobReader, bus, senderId: "workflow-engine" }),
       jobStore,
       jobReader,
       runs: createRunStore(redis, { shards, keepMs: 600_000, owedAfterMs: 500, log }),

@@ -2,10 +2,12 @@ import {
   type DescEnum,
   type DescField,
   type DescMessage,
+  getOption,
   type JsonValue,
   type MessageShape,
   toJson,
 } from "@bufbuild/protobuf";
+import { lower_case } from "@cordum/proto/cordum/options/v1/options_pb.js";
 
 /**
  * A message as the REST API writes it: proto field names, enum values of `cordum.v1` without their prefix (`SUCCEEDED`),
@@ -43,9 +45,11 @@ function restValue(field: DescField, value: JsonValue): JsonValue {
   return isInteger64(field) && Number.isSafeInteger(Number(value)) ? Number(value) : value;
 }
 
-/** Enums of the bus (`cordum.agent.v1`) keep their prefix. */
-function restEnum({ sharedPrefix = "", typeName }: DescEnum, value: string): string {
-  return typeName.startsWith("cordum.v1.") ? value.replace(new RegExp(`^${sharedPrefix}`, "i"), "") : value;
+/** Enums of the bus (`cordum.agent.v1`) keep their prefix; those of workflows are in lower case. */
+function restEnum(desc: DescEnum, value: string): string {
+  if (!desc.typeName.startsWith("cordum.v1.")) return value;
+  const word = value.replace(new RegExp(`^${desc.sharedPrefix ?? ""}`, "i"), "");
+  return getOption(desc, lower_case) ? word.toLowerCase() : word;
 }
 
 /** Scalar types that the standard JSON form writes as strings: int64, uint64, fixed64, sfixed64, sint64. */

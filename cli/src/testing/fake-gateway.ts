@@ -10,6 +10,7 @@ import { DlqService } from "@cordum/proto/cordum/v1/dlq_pb.js";
 import { JobService } from "@cordum/proto/cordum/v1/job_pb.js";
 import { MemoryService } from "@cordum/proto/cordum/v1/memory_pb.js";
 import { PolicyService } from "@cordum/proto/cordum/v1/policy_pb.js";
+import { RunService } from "@cordum/proto/cordum/v1/run_pb.js";
 import { StatusService } from "@cordum/proto/cordum/v1/status_pb.js";
 import { StreamService } from "@cordum/proto/cordum/v1/stream_pb.js";
 import { WorkerService } from "@cordum/proto/cordum/v1/worker_pb.js";
@@ -26,6 +27,7 @@ export interface FakeServices {
   audit?: Fake<typeof AuditService>;
   workers?: Fake<typeof WorkerService>;
   workflows?: Fake<typeof WorkflowService>;
+  runs?: Fake<typeof RunService>;
   dlq?: Fake<typeof DlqService>;
   memory?: Fake<typeof MemoryService>;
   stream?: Fake<typeof StreamService>;
@@ -60,6 +62,7 @@ export async function startFakeGateway(services: FakeServices, port = 0): Promis
         .service(AuditService, services.audit ?? {})
         .service(WorkerService, services.workers ?? {})
         .service(WorkflowService, services.workflows ?? {})
+        .service(RunService, services.runs ?? {})
         .service(DlqService, services.dlq ?? {})
         .service(MemoryService, services.memory ?? {})
         .service(StreamService, services.stream ?? {})

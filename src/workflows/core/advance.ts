@@ -172,7 +172,10 @@ function unitReported(draft: Draft, event: Report): EventOutcome {
   } else if (event.jobId !== state.jobId) return ignored("not its attempt");
   if (key.endsWith("!undo")) return undoReported(draft, step, key, state, event);
   if (draft.header.status === "compensating") return ignored("the run is compensating");
-  apply(draft, step, key, state, event);
+  const verdict = toVerdict(step, event);
+  if (event.kind === "simulated") simulatedEvent(draft, key, event);
+  else if (verdict.status === "succeeded") verdict.resultPtr = verdict.output?.resultPtr;
+  judge(draft, step, key, state, verdict, event.kind === "simulated");
   follow(draft);
   return applied;
 }
@@ -184,6 +187,8 @@ interface Verdict {
   reason?: "failed" | "timed_out" | "denied" | undefined;
   error?: RunError | undefined;
   output?: StepOutput | undefined;
+  /** For the timeline. */
+  resultPtr?: string | undefined;
 }
 
 function toVerdict(step: CompiledStep, event: Report): Verdict {
@@ -213,12 +218,20 @@ function toVerdict(step: CompiledStep, event: Report): Verdict {
   }
 }
 
-function apply(draft: Draft, step: CompiledStep, key: string, state: StepState, event: Report): void {
-  let verdict = toVerdict(step, event);
+/** Ends an attempt: the step or unit with it, unless it is tried again. */
+function judge(
+  draft: Draft,
+  step: CompiledStep,
+  key: string,
+  state: StepState,
+  reported: Verdict,
+  isSimulated = false,
+): void {
+  let verdict = reported;
+  const { resultPtr } = reported;
   const about = { stepId: key, ...(state.jobId && { jobId: state.jobId }) };
-  const resultPtr = event.kind === "job-ended" ? event.resultPtr : undefined;
   const withPtr = resultPtr ? { ...about, resultPtr } : about;
-  if (event.kind === "simulated") simulatedEvent(draft, key, event);
+  if (state.runId && state.dueAt !== undefined) draft.timer(key, "due", undefined);
   const isUnit = key !== step.id;
   if (verdict.status === "succeeded" && verdict.output?.isInlined && !(isUnit && step.kind === "parallel")) {
     const isLast = !isUnit || step.kind === "loop" || step.forEach;
@@ -234,7 +247,7 @@ function apply(draft: Draft, step: CompiledStep, key: string, state: StepState, 
     return;
   }
   const said = { ...withPtr, status, ...(error && { message: error.message }) };
-  if (event.kind !== "simulated") draft.event("step_completed", said);
+  if (!isSimulated) draft.event("step_completed", said);
   if (!isUnit) {
     endStep(draft, step, state, { status, output, error });
     return;
@@ -313,6 +326,10 @@ function timer(draft: Draft, { stepKey: key, timer: kind }: Extract<RunEvent, { 
     return applied;
   }
   draft.timer(key, kind, undefined);
+  if (kind === "due" && state.runId) {
+    cutOff(draft, step, key, state);
+    return applied;
+  }
   if (kind === "due") {
     expireWait(draft, step, state);
     follow(draft);
@@ -322,6 +339,15 @@ function timer(draft: Draft, { stepKey: key, timer: kind }: Extract<RunEvent, { 
   again(draft, step, key, state);
   if (header.status !== "compensating") follow(draft);
   return applied;
+}
+
+/** A nested run has taken longer than its step allows. A job has a deadline of its own, which the scheduler keeps. */
+function cutOff(draft: Draft, step: CompiledStep, key: string, state: StepState): void {
+  const { runId = "" } = state;
+  const message = `it took longer than ${step.job.timeoutMs / 1_000} s`;
+  draft.effect({ kind: "cancel-run", id: `cancel:${runId}`, runId, reason: message, by: "workflow-engine" });
+  judge(draft, step, key, state, { status: "timed_out", reason: "timed_out", error: { code: "timeout", message } });
+  follow(draft);
 }
 
 /** Such a timer must not come again. */

@@ -41,7 +41,7 @@ export function startUnit(
     if (draft.header.depth >= draft.now.limits.maxDepth) {
       return { code: "too_deep", message: `runs nest at most ${draft.now.limits.maxDepth} deep` };
     }
-    startRun(draft, key, state, unit);
+    startRun(draft, key, state, unit, step.job.timeoutMs);
   }
   return undefined;
 }
@@ -84,9 +84,11 @@ function startJob(draft: Draft, job: CompiledJob, key: string, state: StepState,
   }
 }
 
-function startRun(draft: Draft, key: string, state: StepState, unit: UnitScope): void {
+function startRun(draft: Draft, key: string, state: StepState, unit: UnitScope, timeoutMs: number): void {
   const runId = `${draft.header.id}~${key}@${state.attempts}`;
-  draft.setStep(key, { ...state, runId });
+  const dueAt = timeoutMs > 0 ? draft.now.nowMs + timeoutMs : undefined; // a job has a deadline of its own
+  draft.setStep(key, { ...state, runId, ...(dueAt !== undefined && { dueAt }) });
+  if (dueAt !== undefined) draft.timer(key, "due", dueAt);
   draft.event("step_dispatched", { stepId: key, status: "running", data: { run_id: runId } });
   const scope = Object.fromEntries(Object.entries(unit).filter(([, value]) => value !== undefined));
   draft.effect({

@@ -4,6 +4,7 @@ import { startServers, type TestServers } from "../../../test/support/servers.ts
 import { type StepWorker, startStepWorker, tellEnd } from "../../../test/support/step-worker.ts";
 import { until } from "../../../test/support/until.ts";
 import { startWorkflowPlatform, type WorkflowPlatform } from "../../../test/support/workflow-platform.ts";
+import { createApprovalReader, createApprovals } from "../../approvals/index.ts";
 import type { StepDocument } from "../index.ts";
 
 // Numbers are those of the cases in the contract of the workflow engine: (kept) behaves as ever, (improved) on purpose not.
@@ -18,7 +19,10 @@ beforeAll(async () => {
   servers = await startServers();
   platform = await startWorkflowPlatform(servers, {
     watchAfterMs: 600,
-    rules: [{ id: "no-secrets", match: { risk_tags: ["forbidden"] }, decision: "deny", reason: "forbidden here" }],
+    rules: [
+      { id: "forbid", match: { risk_tags: ["forbidden"] }, decision: "deny", reason: "forbidden here" },
+      { id: "ask", match: { risk_tags: ["delicate"] }, decision: "require_approval", reason: "people decide" },
+    ],
   });
   hands = await startStepWorker(platform);
 });
@@ -284,6 +288,22 @@ describe("results of steps", () => {
 
     await platform.becomes(runId, "failed");
     expect(await step(runId, "a")).toMatchObject({ status: "failed", error: { message: "forbidden here" } });
+  });
+
+  it("85 (kept): a step whose job people reject fails with their reason", async () => {
+    const runId = await run({ a: hands.job({ meta: { risk_tags: ["delicate"] } }) });
+    const jobId = `${runId}:a@1`;
+    await platform.reaches(jobId, "APPROVAL_REQUIRED");
+    expect(await step(runId, "a")).toMatchObject({ status: "running" });
+
+    const { redis, bus, store, reader } = platform;
+    const approvals = createApprovalReader(redis, store.shards, reader);
+    const approver = { keyId: "people", principal: "eve", role: "admin", groups: [] };
+    const desk = createApprovals({ approvals, jobs: reader, allowsSelf: true, bus, store });
+    await desk.reject({ jobId, approver, reason: "no", note: "" });
+
+    await platform.becomes(runId, "failed");
+    expect(await step(runId, "a")).toMatchObject({ status: "failed", error: { message: "no" } });
   });
 
   it("90 (kept): a dead letter that is tried again by hand does not change the run", async () => {

@@ -3,13 +3,8 @@ import { AuditEntrySchema } from "@cordum/proto/cordum/v1/audit_pb.js";
 import { Flags } from "@oclif/core";
 import { ControlCommand, listFlags } from "../../control-command.ts";
 import { auditColumns } from "../../lib/audit-view.ts";
-import { parseMomentMicros } from "../../lib/duration.ts";
 import { toRestJson } from "../../lib/json.ts";
-
-const momentFlag = Flags.custom<bigint>({
-  helpValue: "<time>",
-  parse: async (text) => parseMomentMicros(text, Date.now()),
-});
+import { momentFlag } from "../../moment-flag.ts";
 
 export default class AuditList extends ControlCommand {
   static override summary = "List what was decided and changed, by whom; newest first.";

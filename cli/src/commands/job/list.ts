@@ -1,14 +1,9 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import { Flags } from "@oclif/core";
 import { ControlCommand, listFlags } from "../../control-command.ts";
-import { parseMomentMicros } from "../../lib/duration.ts";
 import { jobColumns, jobJson } from "../../lib/job-view.ts";
+import { momentFlag } from "../../moment-flag.ts";
 import { stateFlag } from "../../state-flag.ts";
-
-const momentFlag = Flags.custom<bigint>({
-  helpValue: "<moment>",
-  parse: async (text) => parseMomentMicros(text, Date.now()),
-});
 
 export default class JobList extends ControlCommand {
   static override summary = "List jobs, newest first.";

@@ -164,13 +164,15 @@ export declare type StepRun = Message<"cordum.v1.StepRun"> & {
   attempts: number;
 
   /**
-   * The payload that was sent.
+   * The payload that was sent; absent when it is the run's whole input.
    *
    * @generated from field: google.protobuf.Value input = 7;
    */
   input?: Value | undefined;
 
   /**
+   * The value, or the pointer to it when it is too large to stay with the run.
+   *
    * @generated from field: google.protobuf.Value output = 8;
    */
   output?: Value | undefined;
@@ -227,6 +229,20 @@ export declare type StepRun = Message<"cordum.v1.StepRun"> & {
    * @generated from field: string type = 17;
    */
   type: string;
+
+  /**
+   * The run that it was taken over from, by a rerun.
+   *
+   * @generated from field: string copied_from = 18;
+   */
+  copiedFrom: string;
+
+  /**
+   * Turns of a loop that have ended well.
+   *
+   * @generated from field: int32 iterations = 19;
+   */
+  iterations: number;
 };
 
 /**
@@ -265,7 +281,7 @@ export declare type Run = Message<"cordum.v1.Run"> & {
   input?: JsonObject | undefined;
 
   /**
-   * `steps` with the outputs, and what `output_path` has set.
+   * `steps` with the outputs, `{result_ptr, output}` by step, and what `output_path` has set.
    *
    * @generated from field: google.protobuf.Struct context = 6;
    */
@@ -387,6 +403,14 @@ export declare type Run = Message<"cordum.v1.Run"> & {
    * @generated from field: int64 events = 27;
    */
   events: bigint;
+
+  /**
+   * True when inputs, outputs or units of steps are left out because all of them would be too large; ListRunSteps shows
+   * those of one step.
+   *
+   * @generated from field: bool truncated = 28;
+   */
+  truncated: boolean;
 };
 
 /**
@@ -410,13 +434,15 @@ export declare type StartRunRequest = Message<"cordum.v1.StartRunRequest"> & {
   input?: JsonObject | undefined;
 
   /**
-   * The workflow's tenant; default: the caller's.
+   * Must be the workflow's tenant when given.
    *
    * @generated from field: string org_id = 3;
    */
   orgId: string;
 
   /**
+   * Default: the workflow's.
+   *
    * @generated from field: string team_id = 4;
    */
   teamId: string;
@@ -504,6 +530,8 @@ export declare type ListRunsRequest = Message<"cordum.v1.ListRunsRequest"> & {
   workflowId: string;
 
   /**
+   * Default: the caller's tenant; with a key of all tenants, all of them.
+   *
    * @generated from field: string org_id = 6;
    */
   orgId: string;
@@ -514,7 +542,7 @@ export declare type ListRunsRequest = Message<"cordum.v1.ListRunsRequest"> & {
   teamId: string;
 
   /**
-   * Seconds, milliseconds, microseconds or nanoseconds since the epoch, by magnitude.
+   * Both inclusive. Seconds, milliseconds, microseconds or nanoseconds since the epoch, by magnitude.
    *
    * @generated from field: int64 updated_after = 8;
    */
@@ -1217,7 +1245,7 @@ export declare const WatchRunResponseSchema: GenMessage<WatchRunResponse>;
  */
 export declare type WatchRunsRequest = Message<"cordum.v1.WatchRunsRequest"> & {
   /**
-   * Default: the caller's tenant.
+   * Default: the caller's tenant; with a key of all tenants, all of them.
    *
    * @generated from field: string org_id = 1;
    */
@@ -1648,7 +1676,8 @@ export declare const RunService: GenService<{
     output: typeof WatchRunResponseSchema;
   },
   /**
-   * Every run of a tenant that ends or changes its status, as it happens. What happened before is not told.
+   * Every run of a tenant that changes its status, as it happens. The first message is empty: from then on nothing is
+   * missed. Ends as `unavailable` for who reads too slowly.
    *
    * @generated from rpc cordum.v1.RunService.WatchRuns
    */
