@@ -15,6 +15,7 @@ describe("parseOptions()", () => {
       minutes: 10,
       records: 1_000_000,
       timers: 100_000,
+      parts: ["steps", "fan-out", "timers", "inline"],
       json: false,
     });
   });
@@ -26,6 +27,14 @@ describe("parseOptions()", () => {
   it("takes a fraction of a minute, but no fraction of a job", () => {
     expect(parseOptions(["memory", "--minutes", "0.5"]).options.minutes).toBe(0.5);
     expect(() => parseOptions(["jobs", "--jobs", "1.5"])).toThrow("--jobs: 1.5 is not a positive whole number");
+  });
+
+  it("measures the named parts of workflow in the order of the harness", () => {
+    expect(parseOptions(["workflow", "--part", "timers", "--part", "steps"]).options.parts).toEqual([
+      "steps",
+      "timers",
+    ]);
+    expect(() => parseOptions(["workflow", "--part", "timer"])).toThrow("--part: timer is none of steps");
   });
 
   it("names what it does not know", () => {

@@ -3,6 +3,9 @@ import { parseArgs } from "node:util";
 export const benchNames = ["floor", "jobs", "peers", "history", "memory", "policy", "workflow"] as const;
 export type BenchName = (typeof benchNames)[number];
 
+export const workflowParts = ["steps", "fan-out", "timers", "inline"] as const;
+export type WorkflowPart = (typeof workflowParts)[number];
+
 export interface BenchOptions {
   /** Jobs of a throughput measurement, after the warm-up. Default 20 000. */
   jobs: number;
@@ -20,6 +23,8 @@ export interface BenchOptions {
   records: number;
   /** Runs that wait for a time in `workflow`. Default 100 000. */
   timers: number;
+  /** What of `workflow` is measured. Default: all. */
+  parts: readonly WorkflowPart[];
   /** Print the results as JSON in place of the tables. */
   json: boolean;
 }
@@ -37,6 +42,7 @@ names    ${benchNames.join(", ")}
   --minutes N     length of the memory run (10)
   --records N     finished jobs in Redis for history (1000000)
   --timers N      runs that wait for a time, for workflow (100000)
+  --part NAME     a part of workflow, may be repeated: ${workflowParts.join(", ")} (all)
   --json          print the results as JSON in place of the tables
 `;
 
@@ -66,6 +72,7 @@ export function parseOptions(args: string[]): { names: BenchName[]; options: Ben
       minutes: text,
       records: text,
       timers: text,
+      part: { type: "string", multiple: true, default: [] },
       json: { type: "boolean", default: false },
     },
   });
@@ -86,9 +93,16 @@ export function parseOptions(args: string[]): { names: BenchName[]; options: Ben
       minutes: parseNumber("minutes", values.minutes, numbers.minutes, false),
       records: number("records"),
       timers: number("timers"),
+      parts: parseParts(values.part),
       json: values.json,
     },
   };
+}
+
+function parseParts(given: readonly string[]): readonly WorkflowPart[] {
+  const unknown = given.find((name) => !workflowParts.some((known) => known === name));
+  if (unknown !== undefined) throw new Error(`--part: ${unknown} is none of ${workflowParts.join(", ")}`);
+  return given.length === 0 ? workflowParts : workflowParts.filter((name) => given.includes(name));
 }
 
 function parseNumber(name: string, text: string | undefined, fallback: number, whole = true): number {

@@ -18,12 +18,17 @@ export interface Runs {
 }
 
 const tenant = "default";
+const refuseDryRun = () => Promise.reject(new Error("the benchmark has no dry runs"));
 
 /** Starts runs as the gateway does, with its code, in this process. Settings come from the environment. */
 export async function openRuns(onTransition: (transition: RunTransition) => void): Promise<Runs> {
   const settings = loadSettings();
-  const shared = await openShared(settings, "bench-runs", createLogger({ level: "warn" }));
-  const { definitions, ports, engine, close } = openWorkflows(shared, undefined);
+  const shared = await openShared(
+    settings,
+    "bench-runs",
+    createLogger({ level: "warn", service: "bench-runs", version: "" }),
+  );
+  const { definitions, ports, engine, close } = await openWorkflows(shared, refuseDryRun);
   shared.bus.connection.subscribe(subjects.runEvents(tenant), {
     callback(error, message) {
       if (error) throw error;

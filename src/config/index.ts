@@ -1,6 +1,7 @@
 export type { ConfigIds, Effective } from "./cache.ts";
 export type { EffectiveConfig, JobConfig } from "./compose.ts";
 export { type Config, type ConfigOptions, openConfig } from "./config.ts";
+export { type ConfigFile, openConfigFile } from "./config-file.ts";
 export type { ConfigDocument } from "./document.ts";
 export { configIdsOf, effectiveConfigEnv } from "./job-ids.ts";
 export type { Json, JsonMap } from "./json.ts";

@@ -124,7 +124,7 @@ export async function runServices({ settings, services, log }: RunOptions): Prom
         health.add("scheduler", () => refuseProblem(scheduler));
       }
       const movesRuns = services.has("workflow-engine") || authenticator !== undefined;
-      const workflows = movesRuns ? openWorkflows(shared, localKernel) : undefined;
+      const workflows = movesRuns ? await openWorkflows(shared, localKernel) : undefined;
       if (workflows) closers.push(() => workflows.close());
       if (workflows && services.has("workflow-engine")) {
         const engine = startWorkflowEngine(shared, workflows);

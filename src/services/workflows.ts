@@ -17,16 +17,19 @@ import {
   type EnginePorts,
   flushRuns,
   nextCronTime,
+  openRunDefaults,
   type Simulator,
 } from "../workflows/index.ts";
 import type { Shared } from "./open-process.ts";
 
-export type WorkflowParts = ReturnType<typeof openWorkflows>;
+export type WorkflowParts = Awaited<ReturnType<typeof openWorkflows>>;
 
 /** What every process has that moves runs: the gateway for what clients ask, the engine for everything else. */
-export function openWorkflows(shared: Shared, kernel: () => Promise<PolicyKernel>) {
+export async function openWorkflows(shared: Shared, kernel: () => Promise<PolicyKernel>) {
   const { settings, log, redis, bus, store, reader } = shared;
   const { shards, dataTtlMs: payloadTtlMs } = settings.store;
+  const { timeoutConfigPath: path, configReloadIntervalMs: reloadIntervalMs } = settings.scheduler;
+  const defaults = await openRunDefaults({ config: shared.config, path, reloadIntervalMs, log });
   const definitions = createDefinitionStore(redis, { shards });
   const ports: EnginePorts = {
     redis,
@@ -40,6 +43,7 @@ export function openWorkflows(shared: Shared, kernel: () => Promise<PolicyKernel
     schemas: createSchemaRegistry(redis, { defaultTenant: settings.auth.tenantId }),
     workflows: createWorkflows(definitions),
     simulator: openSimulator(shared, kernel),
+    defaultsOf: defaults.of,
     limits: {
       ...defaultLimits,
       maxUnits: settings.workflowEngine.maxUnits,
@@ -57,6 +61,7 @@ export function openWorkflows(shared: Shared, kernel: () => Promise<PolicyKernel
     engine,
     close: async () => {
       await engine.close();
+      defaults.close();
       flushRuns(bus);
     },
   };

@@ -10,6 +10,7 @@ export {
   type EnginePorts,
   flushRuns,
   nextCronTime,
+  openRunDefaults,
   type RunRequest,
   type Simulator,
   startIntake,

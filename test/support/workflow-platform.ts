@@ -49,6 +49,8 @@ export interface WorkflowPlatformOptions extends PlatformOptions {
   /** Default 600 000: runs are not looked over. */
   watchAfterMs?: number;
   limits?: Partial<EnginePorts["limits"]>;
+  /** What operators say about all runs. */
+  defaults?: ReturnType<EnginePorts["defaultsOf"]>;
   /** False: no engine runs until `addEngine`. */
   withEngine?: boolean;
 }
@@ -115,6 +117,7 @@ export async function startWorkflowPlatform(
           return { decision: SafetyDecision[decision.decision] ?? "", ruleId, reason };
         },
       },
+      defaultsOf: () => options.defaults,
       limits: { ...defaultLimits, ...options.limits },
       payloadTtlMs: 600_000,
       nextTime: nextCronTime,

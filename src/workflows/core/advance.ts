@@ -23,7 +23,7 @@ import {
   terminalRuns,
 } from "./state.ts";
 import { endStep, refuseStep } from "./steps.ts";
-import { scheduleRetry, scopeOfUnit, startUndo, startUnit } from "./units.ts";
+import { scheduleRetry, scopeOfUnit, startUndo, startUnit, withDefaults } from "./units.ts";
 
 export type Advanced =
   | { kind: "advanced"; header: RunHeader; changes: Changes; outcomes: EventOutcome[] }
@@ -107,14 +107,20 @@ function follow(draft: Draft): void {
 }
 
 function start(draft: Draft): EventOutcome {
-  const { header, workflow } = draft;
+  const { header } = draft;
   if (header.status !== "pending") return ignored("it has started");
   header.startedAt = draft.now.nowMs;
-  if (workflow.timeoutMs > 0) draft.timer("", "run", draft.now.nowMs + workflow.timeoutMs);
+  const timeoutMs = runTimeoutMs(draft);
+  if (timeoutMs > 0) draft.timer("", "run", draft.now.nowMs + timeoutMs);
   draft.wakeAll();
   pass(draft);
   settleRun(draft);
   return applied;
+}
+
+/** A nested run has the time that its step has. */
+function runTimeoutMs({ workflow, header }: Draft): number {
+  return workflow.timeoutMs || (header.parent ? 0 : (header.defaults?.runTimeoutMs ?? 0));
 }
 
 function goOn(draft: Draft, hasEnded: boolean): EventOutcome {
@@ -311,7 +317,7 @@ function timer(draft: Draft, { stepKey: key, timer: kind }: Extract<RunEvent, { 
   const { header, now } = draft;
   if (kind === "run") {
     if (header.status === "compensating") return ignored("the run is compensating");
-    const message = `the run took longer than ${draft.workflow.timeoutMs / 1_000} s`;
+    const message = `the run took longer than ${runTimeoutMs(draft) / 1_000} s`;
     endRun(draft, { status: "timed_out", error: { code: "run_timeout", message } });
     return applied;
   }
@@ -344,7 +350,7 @@ function timer(draft: Draft, { stepKey: key, timer: kind }: Extract<RunEvent, { 
 /** A nested run has taken longer than its step allows. A job has a deadline of its own, which the scheduler keeps. */
 function cutOff(draft: Draft, step: CompiledStep, key: string, state: StepState): void {
   const { runId = "" } = state;
-  const message = `it took longer than ${step.job.timeoutMs / 1_000} s`;
+  const message = `it took longer than ${withDefaults(step.job, draft.header).timeoutMs / 1_000} s`;
   draft.effect({ kind: "cancel-run", id: `cancel:${runId}`, runId, reason: message, by: "workflow-engine" });
   judge(draft, step, key, state, { status: "timed_out", reason: "timed_out", error: { code: "timeout", message } });
   follow(draft);

@@ -43,6 +43,15 @@ export interface BodyPath {
   steps: { stepId: string; branch?: string }[];
 }
 
+/** What holds for a run where its definition says nothing, as it was when the run began. */
+export interface RunDefaults {
+  runTimeoutMs?: number;
+  /** Of each attempt of a step. */
+  stepTimeoutMs?: number;
+  /** Of steps without `retry`. */
+  maxRetries?: number;
+}
+
 export interface ParentRef {
   runId: string;
   /** Key of the unit that this run is, for example `left`, `items[3]`. */
@@ -96,6 +105,7 @@ export interface RunHeader {
   requester?: { keyId: string; principal: string };
   /** The output, when it is small enough to stay with the run; else `outputPtr`. */
   outputPtr?: string;
+  defaults?: RunDefaults;
   /** Times that the run went on in a commit of its own, see `BulkWork`. */
   goOns?: number;
   /** Number of entries in the timeline. */

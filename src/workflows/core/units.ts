@@ -2,7 +2,7 @@ import type { Json, Scope } from "../expressions/index.ts";
 import type { CompiledJob, CompiledStep } from "../model/compiled.ts";
 import { type Draft, unitOfKey } from "./draft.ts";
 import { retryDelayMs } from "./retry.ts";
-import type { RunError, StepState } from "./state.ts";
+import type { RunError, RunHeader, StepState } from "./state.ts";
 import { evaluate } from "./steps.ts";
 
 /** What a unit sees beside what its step sees. */
@@ -12,6 +12,15 @@ export interface UnitScope {
   iteration?: number;
   previous?: Json;
   [more: string]: Json | undefined;
+}
+
+/** What a job says of itself, and where it says nothing what holds for the run. */
+export function withDefaults(job: CompiledJob, { defaults }: RunHeader): CompiledJob {
+  if (!defaults) return job;
+  const { stepTimeoutMs = 0, maxRetries } = defaults;
+  const timeoutMs = job.timeoutMs || stepTimeoutMs;
+  const isSilent = maxRetries !== undefined && !job.saysRetry;
+  return { ...job, timeoutMs, retry: isSilent ? { ...job.retry, maxRetries } : job.retry };
 }
 
 /** Larger payloads belong beside the job, as artifacts. */
@@ -41,7 +50,7 @@ export function startUnit(
     if (draft.header.depth >= draft.now.limits.maxDepth) {
       return { code: "too_deep", message: `runs nest at most ${draft.now.limits.maxDepth} deep` };
     }
-    startRun(draft, key, state, unit, step.job.timeoutMs);
+    startRun(draft, key, state, unit, withDefaults(step.job, draft.header).timeoutMs);
   }
   return undefined;
 }
@@ -79,7 +88,7 @@ function startJob(draft: Draft, job: CompiledJob, key: string, state: StepState,
   });
   if (draft.header.dryRun) draft.effect({ kind: "simulate", id: `simulate:${jobId}`, stepKey: key, jobId });
   else {
-    const isLastAttempt = state.attempts > job.retry.maxRetries;
+    const isLastAttempt = state.attempts > withDefaults(job, draft.header).retry.maxRetries;
     draft.effect({ kind: "submit", id: `submit:${jobId}`, stepKey: key, jobId, isLastAttempt });
   }
 }
@@ -143,7 +152,7 @@ export function scheduleRetry(
   reason: "failed" | "timed_out" | "denied",
   error: RunError,
 ): boolean {
-  const { retry } = job;
+  const { retry } = withDefaults(job, draft.header);
   if (retry.maxRetries <= 0 || state.attempts > retry.maxRetries || !retry.on.has(reason)) return false;
   const delayMs = retryDelayMs(retry, state.attempts, draft.now.random);
   const dueAt = draft.now.nowMs + delayMs;

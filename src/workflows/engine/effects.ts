@@ -7,7 +7,7 @@ import { continueTrace } from "../../telemetry/index.ts";
 import { stepOfKey, unitOfKey } from "../core/draft.ts";
 import type { EventOutcome } from "../core/outcome.ts";
 import { type Effect, type RunEvent, type RunHeader, type StepState, terminalRuns } from "../core/state.ts";
-import { withItem } from "../core/units.ts";
+import { withDefaults, withItem } from "../core/units.ts";
 import type { Json } from "../expressions/index.ts";
 import type { CompiledJob, CompiledStep, CompiledWorkflow, RetryReason } from "../model/index.ts";
 import type { EnginePorts } from "./ports.ts";
@@ -79,15 +79,16 @@ export function createEffects(ports: EffectPorts): Effects {
     return { index, item: (await context.item(step.id, index)) ?? null };
   }
 
-  function jobOf(step: CompiledStep, key: string): CompiledJob | undefined {
-    return key.endsWith("!undo") ? step.compensation : step.job;
+  function jobOf(step: CompiledStep, key: string, header: RunHeader): CompiledJob | undefined {
+    const job = key.endsWith("!undo") ? step.compensation : step.job;
+    return job && withDefaults(job, header);
   }
 
   async function submit(effect: Extract<Effect, { kind: "submit" }>, context: EffectContext): Promise<boolean> {
     const { stepKey, jobId } = effect;
     const { header, workflow } = context;
     const step = stepOfKey(workflow, stepKey);
-    const job = step && jobOf(step, stepKey);
+    const job = step && jobOf(step, stepKey, header);
     if (!step || !job || !(await isWanted(stepKey, context, { jobId }))) return true;
     const { payload, unit } = await payloadOf(step, stepKey, context);
     const ids = { "cordum.run.id": header.id, "cordum.step.id": stepKey, "cordum.job.id": jobId };
@@ -118,7 +119,7 @@ export function createEffects(ports: EffectPorts): Effects {
     const { stepKey, jobId } = effect;
     const { header, workflow } = context;
     const step = stepOfKey(workflow, stepKey);
-    const job = step && jobOf(step, stepKey);
+    const job = step && jobOf(step, stepKey, header);
     if (!step || !job || !(await isWanted(stepKey, context, { jobId }))) return true;
     const { payload, unit } = await payloadOf(step, stepKey, context);
     const about = { workflow, header, job, stepKey, jobId, payload, traceparent: "" };

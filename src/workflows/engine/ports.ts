@@ -4,6 +4,7 @@ import type { JobReader, JobStore, Jobs } from "../../jobs/index.ts";
 import type { RedisClient } from "../../redis/index.ts";
 import type { SchemaRegistry } from "../../schemas/index.ts";
 import type { CoreLimits } from "../core/draft.ts";
+import type { RunDefaults } from "../core/state.ts";
 import type { CompiledWorkflow } from "../model/compiled.ts";
 import type { RunReader, RunSlots, RunStore } from "../store/index.ts";
 import type { WorkflowMetrics } from "./metrics.ts";
@@ -30,6 +31,8 @@ export interface EnginePorts {
   schemas: SchemaRegistry;
   workflows: Workflows;
   simulator: Simulator;
+  /** What operators say about runs of a workflow. */
+  defaultsOf: (workflowId: string) => RunDefaults | undefined;
   limits: CoreLimits;
   payloadTtlMs: number;
   /** Next time that a cron expression names; undefined: never. */

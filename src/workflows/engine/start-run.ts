@@ -77,7 +77,8 @@ export function createStarter(
       const { id: workflowId } = workflow.document;
       await checkInput(ports, workflow, tenant, input);
       const runId = request.runId ?? (idempotencyKey ? runIdForKey(tenant, workflowId, idempotencyKey) : randomUUID());
-      const header = toHeader(request, runId);
+      const defaults = ports.defaultsOf(workflowId);
+      const header = { ...toHeader(request, runId), ...(defaults && { defaults }) };
       const fingerprint =
         idempotencyKey || request.runId ? fingerprintOf({ input, dryRun: request.dryRun ?? false }) : "";
       const known = idempotencyKey ? await ports.runReader.headers([runId]) : [];
@@ -223,7 +224,7 @@ function toChildHeader(
 ): RunHeader {
   const now = Date.now();
   const { tenant, team, labels, metadata, depth, rootId, priority, memoryId } = parent;
-  const { traceparent, requester, dryRun } = parent;
+  const { traceparent, requester, dryRun, defaults } = parent;
   return {
     id: runId,
     workflowId,
@@ -240,6 +241,7 @@ function toChildHeader(
     events: 0,
     ...(traceparent && { traceparent }),
     ...(requester && { requester }),
+    ...(defaults && { defaults }),
     ...(dryRun && { dryRun }),
   };
 }

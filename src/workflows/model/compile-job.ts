@@ -40,6 +40,7 @@ export function compileJob(job: JobDocument, path: Path, { defaultTopic, dialect
     meta: meta && trimMeta(meta),
     routeLabels: route_labels ?? {},
     retry: retryRules(retry),
+    saysRetry: retry !== undefined,
     timeoutMs: toMs(timeout_sec),
   };
 }

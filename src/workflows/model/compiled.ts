@@ -41,6 +41,8 @@ export interface CompiledJob {
   meta: StepMetaDocument | undefined;
   routeLabels: { [key: string]: string };
   retry: RetryRules;
+  /** Whether the definition says how it is tried again. */
+  saysRetry: boolean;
   /** 0 for no limit. */
   timeoutMs: number;
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { DomainError, invalidField } from "../../errors/index.ts";
+import { isShallow } from "../../jobs/index.ts";
 import { compileSchema } from "../../schemas/index.ts";
 import { checkCron } from "../engine/index.ts";
 import {
@@ -10,6 +11,9 @@ import {
   type WorkflowDocument,
   type WorkflowSource,
 } from "../model/index.ts";
+
+/** Deeper ones could be saved, but no client could read them: messages nest at most 100 levels, three for one of JSON. */
+const maxLevels = 28;
 
 /** A definition as a request holds it: one of the two. */
 export interface GivenDefinition {
@@ -22,7 +26,10 @@ export function checkDefinition(
   given: GivenDefinition,
   { tenant, newId = randomUUID }: { tenant: string; newId?: () => string },
 ): ParsedWorkflow {
-  return parseWorkflow(sourceOf(given), { tenant, newId, checkCron, checkSchema });
+  const parsed = parseWorkflow(sourceOf(given), { tenant, newId, checkCron, checkSchema });
+  if (isShallow(parsed.document, maxLevels)) return parsed;
+  const message = `the document is nested deeper than ${maxLevels} levels`;
+  return { problems: [...parsed.problems, { severity: "error", code: "too_deep", message, path: "" }] };
 }
 
 /** @throws DomainError invalid_argument with every error, each under its path */
@@ -32,7 +39,8 @@ export function requireDocument(parsed: ParsedWorkflow): WorkflowDocument {
 }
 
 function sourceOf({ document, source }: GivenDefinition): WorkflowSource {
-  if (document !== undefined && source !== "") throw invalidField("source", "give the document or the source, not both");
+  if (document !== undefined && source !== "")
+    throw invalidField("source", "give the document or the source, not both");
   if (source !== "") return { kind: "text", text: source };
   if (document === undefined) throw invalidField("document", "is required, or the source");
   return { kind: "value", value: document };

@@ -8,6 +8,7 @@ import type {
 } from "@cordum/proto/cordum/v1/workflow_pb.js";
 import type { Problem, StepDocument, WorkflowChange } from "../model/index.ts";
 import type { DefinitionVersion, StoredDefinition } from "../store/index.ts";
+import { toValue } from "./to-value.ts";
 
 /** With the fields that clients have always read beside the whole document. */
 export function toWorkflowMessage(stored: StoredDefinition): MessageInitShape<typeof WorkflowSchema> {
@@ -58,7 +59,7 @@ export function toChangeMessage(change: WorkflowChange): MessageInitShape<typeof
   return {
     kind,
     path,
-    ...(before !== undefined && { before: toValue(before) }),
-    ...(after !== undefined && { after: toValue(after) }),
+    ...toValue("before", before),
+    ...toValue("after", after),
   };
 }
