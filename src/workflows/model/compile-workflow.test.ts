@@ -20,7 +20,7 @@ describe("compileWorkflow()", () => {
     });
     expect(step?.job).toEqual({
       ...{ topic: "job.workflow.w", workerId: "", input: undefined, inputSchema: undefined, meta: undefined },
-      ...{ routeLabels: {}, timeoutMs: 0 },
+      ...{ routeLabels: {}, timeoutMs: 0, saysRetry: false },
       retry: {
         ...{ maxRetries: 0, initialMs: 1_000, maxMs: Number.POSITIVE_INFINITY, multiplier: 2, jitter: 0 },
         on: new Set(["failed", "timed_out"]),
