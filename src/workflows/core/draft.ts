@@ -156,7 +156,7 @@ export class Draft {
 
   constructor(workflow: CompiledWorkflow, header: RunHeader, parts: RunParts, now: Circumstances) {
     this.workflow = workflow;
-    this.header = structuredClone(header);
+    this.header = { ...header }; // its parts are replaced, never changed in place
     this.now = now;
     this.#parts = parts;
     this.#letters = [...header.letters];

@@ -60,7 +60,9 @@ export function goOnWithFan(draft: Draft, step: CompiledStep): void {
     const index = again ?? fan.next++;
     const key = unitKey(step, fan, index);
     const left = Math.min(draft.now.limits.unitsPerCommit, fan.total - index);
-    const unit = fan.names ? {} : { item: draft.item(step.id, index, again === undefined ? left : 1), index };
+    const unit = fan.names
+      ? { branch: fan.names[index] }
+      : { item: draft.item(step.id, index, again === undefined ? left : 1), index };
     const error = startUnit(draft, step, key, unit, again === undefined ? undefined : draft.step(key));
     if (again !== undefined) fan.waiting--;
     if (error) refused = { key, error };

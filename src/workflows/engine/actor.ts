@@ -2,7 +2,7 @@ import type { Logger } from "pino";
 import { advance, type Loaded } from "../core/advance.ts";
 import { type Changes, type Circumstances, type Needs, type RunParts, schemaKey } from "../core/draft.ts";
 import type { EventOutcome } from "../core/outcome.ts";
-import { type RunEvent, type RunHeader, terminalRuns } from "../core/state.ts";
+import { type RunEvent, type RunHeader, terminalRuns, terminalSteps } from "../core/state.ts";
 import type { RunStore } from "../store/index.ts";
 
 /** What an actor asks of its surroundings. */
@@ -49,8 +49,8 @@ const noWorkflow: EventOutcome = { kind: "refused", code: "not_found", message: 
 const maxBatch = 64;
 /** Others are faster again and again only when something is wrong. */
 const maxConflicts = 100;
-/** More parts than this in memory are dropped and read again. */
-const maxKeptParts = 20_000;
+/** More parts than this in memory are dropped, those of ended units first, and read again when they are needed. */
+const maxKeptParts = 60_000;
 
 /**
  * Takes the events of one run one after the other: loads what they touch, lets the core decide, commits, and starts over
@@ -162,6 +162,7 @@ export class RunActor {
     const before = cached.header;
     remember(cached, header, changes);
     onCommit({ before, loaded: cached, changes, atUs: reply.atUs });
+    if (sizeOf(cached.parts) > maxKeptParts) forgetEndedUnits(cached.parts);
     if (sizeOf(cached.parts) > maxKeptParts) this.#cached = undefined;
     return outcomes;
   }
@@ -228,6 +229,13 @@ function remember(cached: Cached, header: RunHeader, changes: Changes): void {
       parts.ctx.delete(path);
       parts.ctx.set(path, entry);
     }
+  }
+}
+
+function forgetEndedUnits({ steps, outputs, inputs, items }: RunParts): void {
+  for (const [key, state] of steps) {
+    if (!key.includes("[") || !state || !terminalSteps.has(state.status)) continue;
+    for (const parts of [steps, outputs, inputs, items]) parts.delete(key);
   }
 }
 

@@ -44,7 +44,11 @@ describe("for_each", () => {
     const runId = await run(fan(), { l: ["a", "b"], more: 1 });
     for (const [index, item] of ["a", "b"].entries()) {
       const { env, labels } = await hands.request(runId, `f[${index}]`);
-      expect(env).toMatchObject({ foreach_index: `${index}`, foreach_item: JSON.stringify(item), step_id: `f[${index}]` });
+      expect(env).toMatchObject({
+        foreach_index: `${index}`,
+        foreach_item: JSON.stringify(item),
+        step_id: `f[${index}]`,
+      });
       expect(labels.step_id).toBe(`f[${index}]`);
       expect(await hands.payload(runId, `f[${index}]`)).toEqual({ l: ["a", "b"], more: 1, item });
     }
@@ -188,7 +192,10 @@ describe("for_each", () => {
     await hands.fail(lost, "f[0]");
     await hands.fail(lost, "f[1]");
     await platform.becomes(lost, "failed");
-    expect((await step(lost, "f"))?.error).toEqual({ code: "min_success", message: "2 of 3 failed, and 2 must succeed" });
+    expect((await step(lost, "f"))?.error).toEqual({
+      code: "min_success",
+      message: "2 of 3 failed, and 2 must succeed",
+    });
     expect(await statusOf(lost, "f[2]")).toBe("cancelled");
   });
 
@@ -260,7 +267,10 @@ describe("for_each", () => {
 });
 
 describe("parallel", () => {
-  const parallel = (wait?: StepDocument["wait"], work: () => StepWorker = () => hands): Record<string, StepDocument> => ({
+  const parallel = (
+    wait?: StepDocument["wait"],
+    work: () => StepWorker = () => hands,
+  ): Record<string, StepDocument> => ({
     p: {
       type: "parallel",
       ...(wait !== undefined && { wait }),
@@ -383,12 +393,16 @@ describe("loops", () => {
 });
 
 describe("subworkflows", () => {
-  const inner = (more: Partial<WorkflowDocument> = {}) => platform.define({ w: hands.job({ input: { n: "${input.n}" } }) }, more);
+  const inner = (more: Partial<WorkflowDocument> = {}) =>
+    platform.define({ w: hands.job({ input: { n: "${input.n}" } }) }, more);
 
   it("waits for the run of the other definition and takes its output", async () => {
     const { id } = await inner();
     const runId = await run(
-      { s: { type: "subworkflow", workflow_id: id, input: { n: "${input.k}" } }, t: { type: "transform", expression: "steps.s.output", depends_on: ["s"] } },
+      {
+        s: { type: "subworkflow", workflow_id: id, input: { n: "${input.k}" } },
+        t: { type: "transform", expression: "steps.s.output", depends_on: ["s"] },
+      },
       { k: 7 },
     );
     const child = childOf(runId, "s");
@@ -447,7 +461,10 @@ describe("subworkflows", () => {
           for_each: "input.rows",
           steps: {
             inner: { for_each: "item", steps: { x: leaf } },
-            both: { type: "parallel", branches: { a: { steps: { y: { type: "transform", expression: "length(item)" } } } } },
+            both: {
+              type: "parallel",
+              branches: { a: { steps: { y: { type: "transform", expression: "length(item)" } } } },
+            },
           },
         },
       },
@@ -470,7 +487,10 @@ describe("large fan-outs", () => {
       auto: (name) => ({ value: name }),
     });
     const items: Json[] = Array.from({ length: 2_000 }, (_, index) => index);
-    const runId = await run({ f: watched.job({ for_each: "input.l", max_parallel: 50, input: { n: "${item}" } }) }, { l: items });
+    const runId = await run(
+      { f: watched.job({ for_each: "input.l", max_parallel: 50, input: { n: "${item}" } }) },
+      { l: items },
+    );
 
     await platform.becomes(runId, "succeeded", 18_000);
     for (const { type, stepId = "" } of await allEvents(runId)) {

@@ -7,4 +7,4 @@ export { openRunDefaults } from "./run-defaults.ts";
 export { flushRuns, toWireStatus } from "./run-events.ts";
 export { type KeptSteps, type RunRequest, runIdForKey } from "./start-run.ts";
 export { type SweeperOptions, startSweeper } from "./sweeper.ts";
-export { createWorkflows } from "./workflows.ts";
+export { bodyOf, createWorkflows } from "./workflows.ts";
