@@ -1,13 +1,16 @@
 import { type Client, createClient as createConnectClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { ApprovalService } from "@cordum/proto/cordum/v1/approval_pb.js";
+import { ArtifactService } from "@cordum/proto/cordum/v1/artifact_pb.js";
 import { AuditService } from "@cordum/proto/cordum/v1/audit_pb.js";
 import { ConfigService } from "@cordum/proto/cordum/v1/config_pb.js";
 import { DlqService } from "@cordum/proto/cordum/v1/dlq_pb.js";
 import { type Job, JobService } from "@cordum/proto/cordum/v1/job_pb.js";
+import { LockService } from "@cordum/proto/cordum/v1/lock_pb.js";
 import { MemoryService } from "@cordum/proto/cordum/v1/memory_pb.js";
 import { PolicyService } from "@cordum/proto/cordum/v1/policy_pb.js";
 import { RunService } from "@cordum/proto/cordum/v1/run_pb.js";
+import { SchemaService } from "@cordum/proto/cordum/v1/schema_pb.js";
 import { StatusService } from "@cordum/proto/cordum/v1/status_pb.js";
 import { StreamService } from "@cordum/proto/cordum/v1/stream_pb.js";
 import { WorkerService } from "@cordum/proto/cordum/v1/worker_pb.js";
@@ -38,6 +41,9 @@ export interface CordumClient {
   readonly workers: Client<typeof WorkerService>;
   readonly workflows: Client<typeof WorkflowService>;
   readonly runs: Client<typeof RunService>;
+  readonly schemas: Client<typeof SchemaService>;
+  readonly locks: Client<typeof LockService>;
+  readonly artifacts: Client<typeof ArtifactService>;
   readonly dlq: Client<typeof DlqService>;
   readonly memory: Client<typeof MemoryService>;
   readonly stream: Client<typeof StreamService>;
@@ -70,6 +76,9 @@ export function createClient(options: ClientOptions = {}): CordumClient {
     workers: createConnectClient(WorkerService, transport),
     workflows: createConnectClient(WorkflowService, transport),
     runs: createConnectClient(RunService, transport),
+    schemas: createConnectClient(SchemaService, transport),
+    locks: createConnectClient(LockService, transport),
+    artifacts: createConnectClient(ArtifactService, transport),
     dlq: createConnectClient(DlqService, transport),
     memory: createConnectClient(MemoryService, transport),
     stream: createConnectClient(StreamService, transport),

@@ -29,6 +29,11 @@ const grants: Readonly<Record<string, Grant>> = {
     "policy.evaluate",
     "schema.read",
     "lock.read",
+    "schedules.read",
+    "workflows.read",
+    "runs.read",
+    "runs.start",
+    "runs.signal",
   ]),
   viewer: reading,
   auditor: auditing,
@@ -41,8 +46,8 @@ const grants: Readonly<Record<string, Grant>> = {
     "status.read",
     "schema.read",
   ]),
-  /** Looks at everything and decides on approvals, but submits nothing. */
-  approver: (permission) => reading(permission) || permission === "approvals.decide",
+  /** Looks at everything and decides on approvals of jobs and of steps, but submits nothing. */
+  approver: (permission) => reading(permission) || permission === "approvals.decide" || permission === "runs.approve",
 };
 
 const aliases: Readonly<Record<string, string>> = { "": "admin", secops: "admin", operator: "admin" };

@@ -1,3 +1,4 @@
+export { createBell } from "./bell.ts";
 export type {
   BeatCommit,
   Committed,

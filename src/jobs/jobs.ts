@@ -4,6 +4,7 @@ import { JobCancelSchema, type JobRequest, JobRequestSchema } from "@cordum/prot
 import { type SubmitJobRequest, SubmitJobRequestSchema } from "@cordum/proto/cordum/v1/api_pb.js";
 import { type Bus, encodePacket, subjects } from "../bus/index.ts";
 import { DomainError, invalidField } from "../errors/index.ts";
+import { createBell } from "./bell.ts";
 import { flushTransitions, publishTransition } from "./events.ts";
 import { digestOf, fingerprintOf, jobIdForKey } from "./identity.ts";
 import { createJobListener } from "./listener.ts";
@@ -191,32 +192,4 @@ export function createJobs(deps: { store: JobStore; reader: JobReader; bus: Bus;
 /** The stored name of a request's priority. */
 export function priorityName(request: JobRequest): string {
   return ["interactive", "interactive", "batch", "critical"][request.priority] ?? "interactive";
-}
-
-/** Something to wait for: that it rang counts, not how often. Rings when the signal aborts. */
-function createBell(signal: AbortSignal) {
-  let hasRung = false;
-  let wake: (() => void) | undefined;
-  const ring = () => {
-    hasRung = true;
-    wake?.();
-  };
-  signal.addEventListener("abort", ring, { once: true });
-  return {
-    ring,
-    /** Resolves at the next ring, at once if it rang since the last wait, or after the timeout. */
-    rung: async (timeoutMs: number) => {
-      if (!hasRung) {
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, timeoutMs);
-          wake = () => {
-            clearTimeout(timer);
-            resolve();
-          };
-        });
-      }
-      hasRung = false;
-      wake = undefined;
-    },
-  };
 }

@@ -9,10 +9,12 @@ import { JobService } from "@cordum/proto/cordum/v1/job_pb.js";
 import { LockService } from "@cordum/proto/cordum/v1/lock_pb.js";
 import { MemoryService } from "@cordum/proto/cordum/v1/memory_pb.js";
 import { PolicyService } from "@cordum/proto/cordum/v1/policy_pb.js";
+import { RunService } from "@cordum/proto/cordum/v1/run_pb.js";
 import { SchemaService } from "@cordum/proto/cordum/v1/schema_pb.js";
 import { StatusService } from "@cordum/proto/cordum/v1/status_pb.js";
 import { StreamService } from "@cordum/proto/cordum/v1/stream_pb.js";
 import { WorkerService } from "@cordum/proto/cordum/v1/worker_pb.js";
+import { WorkflowService } from "@cordum/proto/cordum/v1/workflow_pb.js";
 import { createApprovalReader, createApprovalService, createApprovals } from "../approvals/index.ts";
 import { createArtifactService, createArtifactStore } from "../artifacts/index.ts";
 import { createAuditReader, createAuditService, createCallAuditor, createOpenCalls } from "../audit/index.ts";
@@ -31,6 +33,7 @@ import type { Settings } from "../settings.ts";
 import { createStatusService } from "../status/index.ts";
 import { createStreamHub, createStreamService, createStreamSocketHandler } from "../streams/index.ts";
 import { createWorkerService } from "../workers/index.ts";
+import { createRunService, createWorkflowService } from "../workflows/index.ts";
 import { build } from "./build.ts";
 import type { Shared } from "./open-process.ts";
 import { readPolicyKey } from "./policy.ts";
@@ -52,6 +55,8 @@ const services = [
   SchemaService,
   LockService,
   ArtifactService,
+  WorkflowService,
+  RunService,
 ];
 
 /**
@@ -107,6 +112,8 @@ export async function startGateway(
         }),
       );
       router.service(MemoryService, createMemoryService({ redis, reader, defaultTenant: tenantId }));
+      router.service(WorkflowService, createWorkflowService(workflows));
+      router.service(RunService, createRunService({ ...workflows, config }));
     },
     services,
     auditor: createCallAuditor({ chains, open: createOpenCalls(redis), log }),

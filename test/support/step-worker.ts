@@ -4,6 +4,8 @@ import type { FakeWorker, ResultInit, TakenJob } from "./fake-worker.ts";
 import { until } from "./until.ts";
 import type { WorkflowPlatform } from "./workflow-platform.ts";
 
+type JobDocument = NonNullable<StepDocument["on_failure"]>;
+
 /** How a step's job ends. */
 export type StepResult = { value?: Json; text?: string } | { fail: string; code?: string } | { status: JobStatus };
 
@@ -12,6 +14,8 @@ export interface StepWorker {
   readonly worker: FakeWorker;
   /** A step that is a job of this worker. */
   job(more?: StepDocument): StepDocument;
+  /** A job of this worker that undoes a step. */
+  undo(more?: JobDocument): JobDocument;
   /** Jobs of a run that it has begun, in order, for example `a@1`. */
   begun(runId: string): string[];
   /** Waits until the job is there. */
@@ -67,6 +71,7 @@ export async function startStepWorker(
   const stepWorker: StepWorker = {
     worker,
     job: (more = {}) => ({ type: "worker", topic, ...more }),
+    undo: (more = {}) => ({ topic, ...more }),
     begun: (runId) =>
       namesIn(
         runId,

@@ -13,11 +13,13 @@ export function timeText(time: Timestamp | undefined): string {
  * @param nowMs - for what has not ended; undefined leaves out how long it has been at work
  */
 export function stepFacts(step: StepRun, nowMs?: number): string[] {
-  const { attempts, nextAttemptAt, progress, status, votes } = step;
+  const { attempts, copiedFrom, iterations, nextAttemptAt, progress, status, votes } = step;
   const agreed = votes.filter(({ approved }) => approved).length;
   const due = timeText(nextAttemptAt);
   return [
     progress ? progressText(progress) : "",
+    iterations > 0 ? `${iterations} ${iterations === 1 ? "turn" : "turns"} done` : "",
+    copiedFrom && `taken over from run ${copiedFrom}`,
     status === StepStatus.PENDING ? `tried again${due && ` at ${due}`}` : "",
     attempts > 1 ? (hasStepEnded(status) ? `${attempts} attempts` : `attempt ${attempts}`) : "",
     status === StepStatus.WAITING && agreed > 0 ? `${agreed} agreed` : "",

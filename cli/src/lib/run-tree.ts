@@ -1,5 +1,5 @@
 import type { Run, StepRun } from "@cordum/proto/cordum/v1/run_pb.js";
-import { hasRunEnded, isBad, statusMark, colouredStatus, stepStatusName } from "./run-status.ts";
+import { colouredStatus, hasRunEnded, isBad, statusMark, stepStatusName } from "./run-status.ts";
 import { runErrorText, stepFacts, timeText, unitsInOrder, voteTexts } from "./run-step-view.ts";
 import { colour, oneLine } from "./text.ts";
 import type { GraphStep } from "./workflow-graph.ts";
@@ -52,7 +52,9 @@ function rowsOf(tree: RunTree, run: Run, graph: readonly GraphStep[], depth: num
   const drawn = new Map(graph.map((step) => [step.id, step]));
   const others = Object.entries(run.steps)
     .filter(([id]) => !drawn.has(id))
-    .sort(([a, left], [b, right]) => timeText(left.startedAt).localeCompare(timeText(right.startedAt)) || (a < b ? -1 : 1))
+    .sort(
+      ([a, left], [b, right]) => timeText(left.startedAt).localeCompare(timeText(right.startedAt)) || (a < b ? -1 : 1),
+    )
     .map(([id]) => id);
   return [...drawn.keys(), ...others].flatMap((id) => {
     const step = run.steps[id];
@@ -77,15 +79,18 @@ function stepRows(tree: RunTree, id: string, step: StepRun, known: GraphStep | u
   ];
 }
 
-function rowOf({ nowMs, waits }: RunTree, id: string, step: StepRun, what: string, depth: number): Row {
+function rowOf({ nowMs, run, waits }: RunTree, id: string, step: StepRun, what: string, depth: number): Row {
   const waitsFor = waits.get(step.jobId);
   return {
     depth,
     name: oneLine(id),
     status: stepStatusName(step.status),
-    facts: [what, ...stepFacts(step, nowMs), waitsFor ? `its job waits for ${waitsFor}` : "", step.jobId || step.runId].filter(
-      Boolean,
-    ),
+    facts: [
+      what,
+      ...stepFacts(step, nowMs),
+      waitsFor ? `its job waits for ${waitsFor}` : "",
+      run.dryRun ? "" : step.jobId || step.runId,
+    ].filter(Boolean),
     remarks: [...voteTexts(step), runErrorText(step.error)].filter(Boolean),
   };
 }

@@ -11,7 +11,7 @@ import {
 } from "./draft.ts";
 import { cancelUntouched, endRun, settleRun, undoEnded } from "./end-run.ts";
 import { cancelUnits, goOnWithFan, unitEnded, unitIsDue, unitWaits } from "./fan.ts";
-import { turnEnded } from "./loop.ts";
+import { goOnWithLoop, turnEnded, turnFailed } from "./loop.ts";
 import type { EventOutcome, RefusalCode } from "./outcome.ts";
 import { decide, expireWait, signal } from "./people.ts";
 import {
@@ -151,14 +151,25 @@ function resume(draft: Draft, hasEnded: boolean): EventOutcome {
   draft.needSteps(resting.map(({ id }) => id));
   delete header.paused;
   for (const step of resting) {
+    if (draft.failure) break;
     const state = draft.step(step.id);
     if (state?.fan) goOnWithFan(draft, step);
-    else if (state?.status === "pending" && (state.dueAt ?? 0) <= draft.now.nowMs) again(draft, step, step.id, state);
+    else if (state?.iterations === undefined) againIfDue(draft, step, step.id);
+    else if (draft.step(`${step.id}[${state.iterations}]`)) againIfDue(draft, step, `${step.id}[${state.iterations}]`);
+    else goOnWithLoop(draft, step, state);
   }
   draft.wakeAll();
   pass(draft);
   settleRun(draft);
   return applied;
+}
+
+/** The timer of a backoff that ended while the run was paused is gone. */
+function againIfDue(draft: Draft, step: CompiledStep, key: string): void {
+  const state = draft.step(key);
+  if (state?.status !== "pending") return;
+  if ((state.dueAt ?? 0) <= draft.now.nowMs) again(draft, step, key, state);
+  else draft.timer(key, "retry", state.dueAt);
 }
 
 type Report = Extract<RunEvent, { kind: "job-ended" | "run-ended" | "simulated" | "refused" }>;
@@ -291,8 +302,7 @@ function endUnit(
     turnEnded(draft, step, output);
     return;
   }
-  const parent = draft.step(step.id);
-  if (parent) endStep(draft, step, parent, { status, error });
+  turnFailed(draft, step, { status, error });
 }
 
 function simulatedEvent(draft: Draft, key: string, event: Extract<Report, { kind: "simulated" }>): void {
@@ -341,7 +351,8 @@ function timer(draft: Draft, { stepKey: key, timer: kind }: Extract<RunEvent, { 
     follow(draft);
     return applied;
   }
-  if (header.paused) return applied; // whoever resumes the run looks at it
+  const isUnit = key !== step.id && step.kind !== "loop"; // waits for its place as ever
+  if (header.paused && !isUnit) return applied; // whoever resumes the run looks at it
   again(draft, step, key, state);
   if (header.status !== "compensating") follow(draft);
   return applied;

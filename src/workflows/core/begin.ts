@@ -12,7 +12,7 @@ import { startUnit } from "./units.ts";
  * graph. Dependents always have a higher index, so one sweep is enough.
  */
 export function pass(draft: Draft): void {
-  if (draft.header.paused) return;
+  if (draft.header.paused || draft.header.startedAt === undefined) return;
   for (const step of draft.workflow.steps) {
     if (draft.failure) return;
     if (!draft.isAwake(step.index)) continue;

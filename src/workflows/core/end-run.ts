@@ -12,6 +12,7 @@ export const runOutputKey = "!run";
 export function settleRun(draft: Draft): void {
   const { header } = draft;
   if (terminalRuns.has(header.status) || header.status === "compensating") return;
+  if (header.startedAt === undefined) return; // what comes before the start must not look like it
   if (draft.failure) {
     endBadly(draft);
     return;
@@ -57,6 +58,7 @@ export function endRun(draft: Draft, end: RunEnd): void {
     return;
   }
   draft.timer("", "run", undefined);
+  delete header.paused; // what is undone is not held up
   header.undo = { left: [...(header.undoable ?? [])].reverse(), end };
   setStatus(draft, "compensating", end.error.message);
   undoNext(draft);
@@ -114,6 +116,12 @@ function complete(draft: Draft, status: RunStatus, message?: string): void {
 
 function succeed(draft: Draft): void {
   const { workflow, header } = draft;
+  const pointer = largeOutput(draft);
+  if (pointer !== undefined) {
+    header.outputPtr = pointer;
+    complete(draft, "succeeded");
+    return;
+  }
   const output = evaluate(() => outputOf(draft));
   const problem = "error" in output ? output.error.message : draft.violation(workflow.outputSchema, output.value);
   if (problem !== undefined) {
@@ -126,6 +134,15 @@ function succeed(draft: Draft): void {
     else draft.changes.output = output.value;
   }
   complete(draft, "succeeded");
+}
+
+/** Where the output of the only last step is, when it is not with the run. So is the run's. */
+function largeOutput(draft: Draft): string | undefined {
+  const { workflow } = draft;
+  const [last, ...others] = workflow.leaves;
+  if (workflow.output || last === undefined || others.length > 0 || draft.letter(last) !== "s") return undefined;
+  const kept = draft.output(workflow.steps[last]?.id ?? "");
+  return kept?.isInlined === false ? kept.resultPtr : undefined;
 }
 
 /** What the definition says, else the output of the last step, or of all last steps by id. */

@@ -225,7 +225,8 @@ export function cancelUnit(draft: Draft, key: string, state: StepState): void {
   const reason = "workflow run cancelled";
   const { jobId, runId } = state;
   const by = "workflow-engine";
-  if (state.status === "running" && jobId && !draft.takeBack(`submit:${jobId}`) && !draft.header.dryRun) {
+  const isBegun = jobId && !draft.takeBack(`submit:${jobId}`) && !draft.takeBack(`simulate:${jobId}`);
+  if (state.status === "running" && isBegun && !draft.header.dryRun) {
     draft.effect({ kind: "cancel-job", id: `cancel:${jobId}`, jobId, reason, by });
   }
   if (state.status === "running" && runId && !draft.takeBack(`start:${runId}`)) {

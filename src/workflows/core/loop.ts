@@ -2,7 +2,7 @@ import { isTruthy, type Json } from "../expressions/index.ts";
 import type { CompiledStep } from "../model/compiled.ts";
 import type { Draft } from "./draft.ts";
 import type { RunError, StepOutput, StepState } from "./state.ts";
-import { endStep, evaluate, refuseStep } from "./steps.ts";
+import { endStep, evaluate, type StepEnd } from "./steps.ts";
 import { startUnit } from "./units.ts";
 
 /** Begins a step that is repeated while, or until, a condition holds. `while` is asked before each turn, `until` after. */
@@ -20,6 +20,19 @@ export function turnEnded(draft: Draft, step: CompiledStep, output: StepOutput |
   if (parent?.status !== "running") return;
   const state = { ...parent, iterations: (parent.iterations ?? 0) + 1 };
   draft.setStep(step.id, state);
+  turn(draft, step, state, output?.output ?? null, output);
+}
+
+/** One turn has ended otherwise, and the loop with it. */
+export function turnFailed(draft: Draft, step: CompiledStep, end: StepEnd): void {
+  const parent = draft.step(step.id);
+  if (parent?.status === "running") endLoop(draft, step, parent, end);
+}
+
+/** Makes the turn that was held back while the run was paused. */
+export function goOnWithLoop(draft: Draft, step: CompiledStep, state: StepState): void {
+  const { iterations = 0 } = state;
+  const output = iterations > 0 ? draft.output(`${step.id}[${iterations - 1}]`) : undefined;
   turn(draft, step, state, output?.output ?? null, output);
 }
 
@@ -51,15 +64,17 @@ function turn(
     failLoop(draft, step, state, { code: "max_iterations", message });
     return;
   }
+  if (draft.header.paused) return; // whoever resumes the run makes the turn
   const error = startUnit(draft, step, `${step.id}[${iteration}]`, { iteration, previous });
   if (error) failLoop(draft, step, state, error);
 }
 
 function failLoop(draft: Draft, step: CompiledStep, state: StepState, error: RunError): void {
-  if (state.iterations === 0 && !state.startedAt) {
-    refuseStep(draft, step, error);
-    return;
-  }
-  draft.event("loop_completed", { stepId: step.id, status: "failed", message: error.message });
-  endStep(draft, step, state, { status: "failed", error });
+  endLoop(draft, step, state, { status: "failed", error });
+}
+
+function endLoop(draft: Draft, step: CompiledStep, state: StepState, end: StepEnd): void {
+  const message = end.error?.message;
+  draft.event("loop_completed", { stepId: step.id, status: end.status, ...(message !== undefined && { message }) });
+  endStep(draft, step, state, end);
 }

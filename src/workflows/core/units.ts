@@ -50,7 +50,9 @@ export function startUnit(
     if (draft.header.depth >= draft.now.limits.maxDepth) {
       return { code: "too_deep", message: `runs nest at most ${draft.now.limits.maxDepth} deep` };
     }
-    startRun(draft, key, state, unit, withDefaults(step.job, draft.header).timeoutMs);
+    // A body sees what the steps around it see; another definition does not.
+    const seen = step.unit === "body" ? { ...draft.outerScope(), ...unit } : unit;
+    startRun(draft, key, state, seen, withDefaults(step.job, draft.header).timeoutMs);
   }
   return undefined;
 }

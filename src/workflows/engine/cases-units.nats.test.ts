@@ -102,6 +102,7 @@ describe("for_each", () => {
     const runId = await run(fan(), { l: [1, 2, 3] });
     await hands.request(runId, "f[2]");
     await hands.succeed(runId, "f[0]");
+    await until("f[0] to end", async () => (await statusOf(runId, "f[0]")) === "succeeded");
     await hands.fail(runId, "f[1]");
 
     await platform.becomes(runId, "failed");

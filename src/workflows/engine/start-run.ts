@@ -32,6 +32,8 @@ export interface RunRequest {
   rerunStep?: string;
   /** What of an earlier run is kept. */
   kept?: KeptSteps;
+  /** It begins nothing until it is resumed. */
+  isPaused?: boolean;
   /** Default: a random one. */
   runId?: string;
 }
@@ -173,6 +175,7 @@ function toHeader(request: RunRequest, runId: string): RunHeader {
     events: 0,
     ...(idempotencyKey && { idempotencyKey }),
     ...(dryRun && { dryRun }),
+    ...(request.isPaused && { paused: true }),
     ...(request.rerunOf && { rerunOf: request.rerunOf }),
     ...(request.rerunStep && { rerunStep: request.rerunStep }),
     ...(request.traceparent && { traceparent: request.traceparent }),

@@ -1,8 +1,6 @@
-import { stepOfKey } from "../core/draft.ts";
-import { terminalRuns } from "../core/state.ts";
 import type { DueTimer } from "../store/index.ts";
 import type { Engine } from "./engine.ts";
-import { reportStepEnd } from "./intake.ts";
+import { createLookOver } from "./look-over.ts";
 import type { EnginePorts } from "./ports.ts";
 
 export interface SweeperOptions {
@@ -19,12 +17,12 @@ const claimMs = 5_000;
 const timersPerShard = 500;
 const owedPerShard = 50;
 const watchedPerShard = 20;
-const unitsPerLook = 200;
 const slotsAfterMs = 60_000;
 
 /** Fires timers, carries out what was left behind, looks over runs that have been quiet for long. */
 export function startSweeper(engine: Engine, ports: EnginePorts, options: SweeperOptions): { close(): Promise<void> } {
   const { runs, log, metrics } = ports;
+  const lookOver = createLookOver(engine, ports);
   const shards = Array.from({ length: runs.shards }, (_, shard) => shard);
 
   async function fire(timer: DueTimer): Promise<void> {
@@ -59,41 +57,6 @@ export function startSweeper(engine: Engine, ports: EnginePorts, options: Sweepe
       await lookOver(runId).catch((error) => log.warn({ err: error, run_id: runId }, "run not looked over"));
     }
     return owed.some((list) => list.length >= owedPerShard) || quiet.some((list) => list.length >= watchedPerShard);
-  }
-
-  /** What no message has told: a step's job that has ended, or that is lost altogether. */
-  async function lookOver(runId: string): Promise<void> {
-    const run = await runs.load(runId, {});
-    if (!run || terminalRuns.has(run.header.status)) return;
-    const { header } = run;
-    const workflow = await ports.workflows.version(header.workflowId, header.workflowVersion);
-    if (!workflow) {
-      log.error({ run_id: runId, workflow: header.workflowId }, "the definition of a run is lost");
-      return;
-    }
-    if (header.status === "pending") await engine.apply(runId, { kind: "start" });
-    const ids = header.body
-      ? []
-      : workflow.steps.filter(({ index }) => header.letters[index] === "r").map(({ id }) => id);
-    const { steps } = await runs.loadParts(runId, { steps: ids });
-    for (const [id, state] of steps) {
-      if (state?.jobId) await lookAtJob(runId, id, state.jobId);
-      const total = state?.fan?.next ?? 0;
-      if (!state?.fan || !stepOfKey(workflow, id)) continue;
-      for (let from = 0; from < total; from += unitsPerLook) {
-        const units = await ports.runReader.units(runId, id, from, Math.min(unitsPerLook, total - from));
-        for (const { key, state: unit } of units) {
-          if (unit.status === "running" && unit.jobId) await lookAtJob(runId, key, unit.jobId);
-        }
-      }
-    }
-  }
-
-  async function lookAtJob(runId: string, stepKey: string, jobId: string): Promise<void> {
-    if (await reportStepEnd(engine, ports, jobId)) return;
-    if (await ports.jobReader.get(jobId)) return;
-    const event = { kind: "job-ended", stepKey, jobId, state: "FAILED", resultPtr: "", errorCode: "job_lost" } as const;
-    await engine.apply(runId, { ...event, errorMessage: `job ${jobId} is lost` });
   }
 
   const loops = [

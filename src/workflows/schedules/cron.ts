@@ -21,8 +21,7 @@ export function createTimes({ cron, timeZone, offsetMs }: Timing): Times {
       return next === null ? undefined : next.getTime() + offsetMs;
     },
     // croner leaves out the instant that it is given
-    until: (ms, count) =>
-      job.previousRuns(count, new Date(ms - offsetMs + 1)).map((time) => time.getTime() + offsetMs),
+    until: (ms, count) => job.previousRuns(count, new Date(ms - offsetMs + 1)).map((time) => time.getTime() + offsetMs),
   };
 }
 

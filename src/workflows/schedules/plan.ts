@@ -23,7 +23,9 @@ export function planTimes(
 ): DueTimes {
   const all = timesIn(times, settledMs, nowMs, maxCaughtUp + historyLength);
   const first = all.findIndex((at, index) => at >= nowMs - windowMs && index >= all.length - maxCaughtUp);
-  return first < 0 ? { due: [], missed: all.slice(-historyLength) } : { due: all.slice(first), missed: all.slice(Math.max(0, first - historyLength), first) };
+  return first < 0
+    ? { due: [], missed: all.slice(-historyLength) }
+    : { due: all.slice(first), missed: all.slice(Math.max(0, first - historyLength), first) };
 }
 
 /** The newest `most` times after one instant and until another, oldest first. */
@@ -57,9 +59,9 @@ export const retryMs = 1_000;
 /** When a schedule must be looked at next; undefined: not before somebody changes it. */
 export function nextLook(definition: Definition, progress: Progress, times: Times, nowMs: number): number | undefined {
   if (definition.paused) return undefined;
+  if (progress.problem) return nowMs + retryMs;
   const next = times.after(settledUntil(definition, progress));
-  if (progress.queue.length === 0 && !progress.problem) return next;
-  return Math.min(progress.problem ? Number.POSITIVE_INFINITY : (next ?? Number.POSITIVE_INFINITY), nowMs + retryMs);
+  return progress.queue.length === 0 ? next : Math.min(next ?? Number.POSITIVE_INFINITY, nowMs + retryMs);
 }
 
 export function timingOf({ id, spec }: Pick<Definition, "id" | "spec">): Timing {

@@ -7,7 +7,13 @@ import { diffWorkflows, type WorkflowDocument, workflowIdPattern } from "../mode
 import type { DefinitionStore, SavedDefinition, StoredDefinition } from "../store/index.ts";
 import { callerName } from "./caller-name.ts";
 import { checkDefinition, requireDocument } from "./check-definition.ts";
-import { toChangeMessage, toListedWorkflow, toProblemMessage, toVersionMessage, toWorkflowMessage } from "./workflow-message.ts";
+import {
+  toChangeMessage,
+  toListedWorkflow,
+  toProblemMessage,
+  toVersionMessage,
+  toWorkflowMessage,
+} from "./workflow-message.ts";
 
 export interface WorkflowServiceDeps {
   definitions: DefinitionStore;

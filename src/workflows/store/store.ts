@@ -11,7 +11,7 @@ import {
   shardOf,
 } from "../../redis/index.ts";
 import { type Effect, type RunStatus, terminalRuns } from "../core/state.ts";
-import { runKey, separator, shardKeys } from "./keys.ts";
+import { partKeys, runKey, separator, shardKeys } from "./keys.ts";
 import { loadParts, loadRun } from "./load.ts";
 import type {
   CommitReply,
@@ -51,6 +51,8 @@ export interface RunStore {
    * again. An id must not be used for another effect of the run.
    */
   settle(runId: string, effectIds: readonly string[]): void;
+  /** Whether an effect of the run is still owed; what has been settled a moment ago may still be said to be. */
+  owes(runId: string, effectId: string): Promise<boolean>;
   /** Writes what `settle` has gathered. */
   flush(): Promise<void>;
   /** Timers that are due, oldest first; nobody else gets them for `claimMs`. Those of runs that have ended are removed. */
@@ -142,6 +144,7 @@ export function createRunStore(redis: RedisClient, options: RunStoreOptions): Ru
       return { kind: kind === 0 ? "missing" : "conflict" };
     },
     settle: (runId, effectIds) => settled.add(runId, effectIds),
+    owes: async (runId, effectId) => (await redis.hexists(partKeys(key(runId)).owed, effectId)) === 1,
     flush: () => settled.flush(),
     dueTimers: polls.dueTimers,
     dropTimer: (timer) => polls.dropTimer(shardOf(timer.runId, shards), timer),

@@ -1676,8 +1676,8 @@ export declare const RunService: GenService<{
     output: typeof WatchRunResponseSchema;
   },
   /**
-   * Every run of a tenant that changes its status, as it happens. The first message is empty: from then on nothing is
-   * missed. Ends as `unavailable` for who reads too slowly.
+   * Every run of a tenant that changes its status, as it happens. The first message is empty: changes are heard from then
+   * on, as long as the bus is there; ListRuns knows what is. Ends as `unavailable` for who reads too slowly.
    *
    * @generated from rpc cordum.v1.RunService.WatchRuns
    */

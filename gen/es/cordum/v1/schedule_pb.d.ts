@@ -176,7 +176,7 @@ export declare type Schedule = Message<"cordum.v1.Schedule"> & {
   updatedAt?: Timestamp | undefined;
 
   /**
-   * Principal or key. The runs are this caller's.
+   * Principal or key. The runs are those of whoever has put the schedule last: pausing and resuming changes nothing in that.
    *
    * @generated from field: string updated_by = 30;
    */
@@ -755,6 +755,8 @@ export declare const ScheduleService: GenService<{
     output: typeof PutScheduleResponseSchema;
   },
   /**
+   * One schedule, with its next time and its last run.
+   *
    * @generated from rpc cordum.v1.ScheduleService.GetSchedule
    */
   getSchedule: {

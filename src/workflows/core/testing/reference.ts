@@ -1,0 +1,506 @@
+import type { Json } from "../../expressions/index.ts";
+import type { JobDocument, StepDocument, WorkflowDocument } from "../../model/document.ts";
+import type { RunEvent, RunStatus, StepStatus } from "../state.ts";
+import { Meaningless, meaningOf, type View } from "./meaning.ts";
+
+/** Something that is at work, or was: a step, a unit of one, the undoing of one. */
+export interface Work {
+  status: StepStatus;
+  attempts: number;
+  dueAt?: number;
+  output?: Json;
+}
+
+export interface Step extends Work {
+  units: Work[];
+  items: Json[];
+  /** Units whose backoff is over. */
+  ready: number[];
+  isForgiven: boolean;
+  isNotTaken: boolean;
+  voters: string[];
+  approvals: number;
+}
+
+type End = "failed" | "timed_out" | "cancelled";
+type Answer = "applied" | "ignored" | "refused";
+const good = new Set<StepStatus>(["succeeded", "skipped"]);
+
+/**
+ * What workflows mean, said a second time and naively: everything in memory, every step looked at after every event,
+ * expressions by `meaningOf`. It is told what happened in the order in which it was accepted.
+ */
+export class Reference {
+  status: RunStatus = "pending";
+  isPaused = false;
+  readonly steps = new Map<string, Step>();
+  readonly undoing = new Map<string, Work>();
+  readonly #document: WorkflowDocument;
+  readonly #input: { [name: string]: Json };
+  readonly #order: string[] = [];
+  readonly #dependsOn = new Map<string, string[]>();
+  readonly #about: { runId: string; isDry: boolean; requester: string };
+  #now = 0;
+  #failure: End | undefined;
+  #end: End | undefined;
+  #done: string[] = [];
+  #signals: { name: string; payload: Json }[] = [];
+  #ctx: { [name: string]: Json } = {};
+
+  constructor(
+    document: WorkflowDocument,
+    input: { [name: string]: Json },
+    about: { runId: string; isDry: boolean; requester: string },
+  ) {
+    this.#document = document;
+    this.#input = input;
+    this.#about = about;
+    const ids = Object.keys(document.steps);
+    const chosenBy = (id: string) =>
+      ids.filter((other) => targetsOf(this.#step(other)).some((targets) => targets.includes(id)));
+    for (const id of ids)
+      this.#dependsOn.set(id, [...new Set([...(this.#step(id).depends_on ?? []), ...chosenBy(id)])]);
+    for (let left = ids; left.length > 0; left = left.filter((id) => !this.#order.includes(id))) {
+      this.#order.push(...left.filter((id) => this.dependsOn(id).every((on) => this.#order.includes(on))).sort());
+    }
+  }
+
+  dependsOn(id: string): string[] {
+    return this.#dependsOn.get(id) ?? [];
+  }
+
+  get hasEnded(): boolean {
+    return ["succeeded", "failed", "cancelled", "timed_out"].includes(this.status);
+  }
+
+  take(event: RunEvent, now: number): Answer {
+    this.#now = now;
+    this.#failure = undefined;
+    const isOver = this.hasEnded || this.status === "compensating";
+    switch (event.kind) {
+      case "start":
+      case "go-on":
+        if (this.status !== "pending") return event.kind === "start" ? "ignored" : "applied";
+        this.status = "running";
+        return this.#follow();
+      case "timer":
+        return this.hasEnded ? "ignored" : this.#timer(event.stepKey, event.timer);
+      case "decide":
+        return isOver ? "refused" : this.#decide(event.stepKey, event.vote);
+      case "signal":
+        return isOver ? "refused" : this.#signal(event.name, event.payload);
+      case "cancel":
+        if (isOver) return "refused";
+        this.#finish("cancelled");
+        for (const id of this.#order) if (!this.steps.has(id)) this.#set(id, "cancelled");
+        return "applied";
+      case "pause":
+        if (isOver || this.isPaused) return isOver ? "refused" : "ignored";
+        this.isPaused = true;
+        return this.#follow();
+      case "resume":
+        if (isOver || !this.isPaused) return isOver ? "refused" : "ignored";
+        this.isPaused = false;
+        return this.#resume();
+      default:
+        return this.hasEnded ? "ignored" : this.#reported(event);
+    }
+  }
+
+  #step(id: string): StepDocument {
+    return this.#document.steps[id] as StepDocument;
+  }
+
+  #set(id: string, status: StepStatus): Step {
+    const step: Step = { ...(this.steps.get(id) ?? untouched()), status };
+    delete step.dueAt;
+    this.steps.set(id, step);
+    return step;
+  }
+
+  #view(more: { [name: string]: Json } = {}): View {
+    return {
+      input: this.#input,
+      ctx: this.#ctx,
+      outputOf: (id) => this.steps.get(id)?.output ?? null,
+      statusOf: (id) => this.steps.get(id)?.status ?? null,
+      more,
+    };
+  }
+
+  /** The run goes on as far as it can. */
+  #follow(): "applied" {
+    this.#settle();
+    for (const id of this.#order) {
+      if (this.hasEnded || ["compensating", "pending"].includes(this.status)) break;
+      if (this.isPaused || this.#failure) break;
+      if (!this.steps.has(id)) this.#consider(id);
+    }
+    this.#settle();
+    return "applied";
+  }
+
+  #settle(): void {
+    if (this.hasEnded || this.status === "compensating" || this.status === "pending") return;
+    const steps = this.#order.map((id) => this.steps.get(id));
+    if (this.#failure) this.#finish(this.#failure);
+    else if (steps.every((step) => step && (good.has(step.status) || step.isForgiven))) {
+      if (JSON.stringify(this.#document.output ?? "").includes("/ 0")) this.#finish("failed");
+      else this.status = "succeeded";
+    } else if (this.isPaused) this.status = "paused";
+    else this.status = steps.some((step) => step?.status === "waiting") ? "waiting" : "running";
+  }
+
+  #finish(end: End): void {
+    for (const [id, step] of this.steps) {
+      if (!["pending", "running", "waiting"].includes(step.status)) continue;
+      this.#set(id, "cancelled");
+      this.#cancelUnits(id);
+    }
+    this.isPaused = false;
+    this.#end = end;
+    const isUndone = end !== "cancelled" && !this.#about.isDry && this.#done.length > 0;
+    this.status = isUndone ? "compensating" : end;
+    if (isUndone) this.#undoNext();
+  }
+
+  #undoNext(): void {
+    const id = this.#done.pop();
+    if (id === undefined) this.status = this.#end ?? "failed";
+    else this.undoing.set(id, { status: "running", attempts: 1 });
+  }
+
+  #endStep(id: string, status: StepStatus, output?: Json): void {
+    const step = this.#set(id, status);
+    const { on_error, on_failure, output_path } = this.#step(id);
+    if (status === "succeeded") {
+      if (output !== undefined) step.output = output;
+      if (output !== undefined && output_path) this.#put(output_path, output);
+      if (on_failure) this.#done.push(id);
+    } else if (on_error === "continue") step.isForgiven = true;
+    else this.#failure ??= status as End;
+  }
+
+  #put(path: string, value: Json): void {
+    const [first = "", second] = path.split(".");
+    const at = this.#ctx[first];
+    const object = at !== null && typeof at === "object" && !Array.isArray(at) ? at : {};
+    this.#ctx[first] = second === undefined ? value : { ...object, [second]: value };
+  }
+
+  #consider(id: string): void {
+    const before = this.dependsOn(id).map((on) => this.steps.get(on));
+    if (!before.every((step) => step && (good.has(step.status) || step.isForgiven))) return;
+    if (before.length > 0 && before.every((step) => step?.isNotTaken)) {
+      this.#set(id, "skipped").isNotTaken = true;
+      return;
+    }
+    try {
+      const { type, condition } = this.#step(id);
+      if (type === "condition" || !condition || meaningOf(condition, this.#view()) === true) this.#begin(id);
+      else this.#set(id, "skipped");
+    } catch (reason) {
+      if (!(reason instanceof Meaningless)) throw reason;
+      this.#endStep(id, "failed");
+    }
+  }
+
+  #begin(id: string): void {
+    const step = this.#step(id);
+    const { isDry } = this.#about;
+    if (step.for_each !== undefined) {
+      const list = meaningOf(step.for_each, this.#view());
+      if (!Array.isArray(list)) return this.#endStep(id, "failed");
+      return this.#beginFan(id, list);
+    }
+    switch (step.type) {
+      case "parallel":
+        return this.#beginFan(id, Object.keys(step.branches ?? {}));
+      case "loop":
+        this.#set(id, "running");
+        return this.#turn(id);
+      case "condition":
+        return this.#endStep(id, "succeeded", meaningOf(step.condition ?? "", this.#view()) === true);
+      case "transform":
+        return this.#endStep(id, "succeeded", meaningOf(step.expression ?? "", this.#view()));
+      case "notify":
+        return this.#endStep(id, "succeeded");
+      case "switch":
+        return this.#switch(id);
+      case "delay":
+        if (isDry || !step.delay_sec) return this.#endStep(id, "succeeded");
+        return this.#wait(id, "running", step.delay_sec);
+      case "approval":
+        if (isDry) return this.#endStep(id, "succeeded");
+        return this.#wait(id, "waiting", step.timeout_sec);
+      case "signal": {
+        const at = this.#signals.findIndex(({ name }) => name === step.signal);
+        if (isDry) return this.#endStep(id, "succeeded", step.dry_run_output ?? null);
+        if (at < 0) return this.#wait(id, "waiting", step.timeout_sec);
+        return this.#endStep(id, "succeeded", this.#signals.splice(at, 1)[0]?.payload ?? null);
+      }
+      default:
+        this.#set(id, "running").attempts = 1;
+    }
+  }
+
+  #wait(id: string, status: "running" | "waiting", seconds: number | undefined): void {
+    const step = this.#set(id, status);
+    if (seconds) step.dueAt = this.#now + seconds * 1_000;
+  }
+
+  #switch(id: string): void {
+    const step = this.#step(id);
+    const taken = step.cases?.find(({ when }) => meaningOf(when, this.#view()) === true);
+    const at = step.cases?.indexOf(taken as { when: string; steps: string[] }) ?? -1;
+    this.#endStep(id, "succeeded", taken ? (taken.name ?? `case ${at + 1}`) : "default");
+    const chosen = taken ? taken.steps : (step.default ?? []);
+    for (const other of targetsOf(step).flat()) {
+      if (!chosen.includes(other)) this.#set(other, "skipped").isNotTaken = true;
+    }
+  }
+
+  #beginFan(id: string, items: Json[]): void {
+    this.#set(id, "running").items = items;
+    this.#fill(id);
+  }
+
+  #fill(id: string): void {
+    const step = this.steps.get(id) as Step;
+    const { max_parallel, input } = this.#step(id);
+    const { units, ready, items } = step;
+    while (step.status === "running" && !this.isPaused) {
+      const isFull = units.filter(({ status }) => status === "running").length >= (max_parallel || 1e9);
+      if (isFull || (ready.length === 0 && units.length === items.length)) break;
+      const at = ready.shift() ?? units.length;
+      const isBad = input?.x !== undefined && (typeof items[at] !== "number" || items[at] === 0);
+      units[at] = { status: isBad ? "failed" : "running", attempts: isBad ? 0 : (units[at]?.attempts ?? 0) + 1 };
+      if (isBad && this.#isLost(id)) return this.#endFan(id, "failed");
+    }
+    this.#lookAtFan(id);
+  }
+
+  #count(id: string, isCounted: (status: StepStatus) => boolean): number {
+    return this.steps.get(id)?.units.filter(({ status }) => isCounted(status)).length ?? 0;
+  }
+
+  #needed(id: string): number {
+    const { type, wait = "all", min_success, continue_on_error } = this.#step(id);
+    const total = this.steps.get(id)?.items.length ?? 0;
+    if (type === "parallel") return wait === "all" ? total : wait === "any" ? 1 : wait;
+    if (min_success !== undefined) return Math.min(min_success, total);
+    return continue_on_error ? 0 : total;
+  }
+
+  #failedIn(id: string): number {
+    return this.#count(id, (status) => ["failed", "timed_out", "cancelled"].includes(status));
+  }
+
+  #isLost(id: string): boolean {
+    return (this.steps.get(id)?.items.length ?? 0) - this.#failedIn(id) < this.#needed(id);
+  }
+
+  #lookAtFan(id: string): void {
+    const total = this.steps.get(id)?.items.length ?? 0;
+    const succeeded = this.#count(id, (status) => status === "succeeded");
+    const isWon = this.#step(id).type === "parallel" && succeeded >= this.#needed(id);
+    if (isWon || succeeded + this.#failedIn(id) === total) this.#endFan(id, "succeeded");
+  }
+
+  #endFan(id: string, status: "succeeded" | End): void {
+    const { units, items } = this.steps.get(id) as Step;
+    const list = items.map((_, at) => units[at]?.output ?? null);
+    const isNamed = this.#step(id).type === "parallel";
+    const output = isNamed ? Object.fromEntries(list.map((value, at) => [String(items[at]), value])) : list;
+    this.#endStep(id, status, output);
+    this.#cancelUnits(id);
+  }
+
+  #cancelUnits(id: string): void {
+    for (const unit of this.steps.get(id)?.units ?? []) {
+      if (unit.status === "running" || unit.status === "pending") unit.status = "cancelled";
+    }
+  }
+
+  #turn(id: string): void {
+    const { while: whileIt, until = "", max_iterations = 100 } = this.#step(id);
+    const { units } = this.steps.get(id) as Step;
+    const previous = units.at(-1)?.output ?? null;
+    const view = this.#view({ iteration: units.length, previous });
+    const goesOn = whileIt ? meaningOf(whileIt, view) : units.length === 0 || !meaningOf(until, view);
+    if (!goesOn) this.#endStep(id, "succeeded", previous);
+    else if (units.length >= max_iterations) this.#endStep(id, "failed");
+    else if (!this.isPaused) units.push({ status: "running", attempts: 1 });
+  }
+
+  #find(key: string): { id: string; work?: Work | undefined; job?: JobDocument | undefined; unit?: number } {
+    const [, id = "", unit, undo] = /^([^[!]*)(?:\[(.*)\])?(!undo)?$/.exec(key) ?? [];
+    const step = this.steps.get(id);
+    const document = this.#document.steps[id];
+    if (undo) return { id, work: unit === undefined ? this.undoing.get(id) : undefined, job: document?.on_failure };
+    if (unit === undefined) return { id, work: step, job: document };
+    const names = Object.keys(document?.branches ?? {});
+    const at = names.length > 0 ? names.indexOf(unit) : Number(unit);
+    return { id, work: step?.units[at], job: document, unit: at };
+  }
+
+  #reported(event: Extract<RunEvent, { kind: "job-ended" | "run-ended" | "simulated" | "refused" }>): Answer {
+    const { id, work, job, unit } = this.#find(event.stepKey);
+    const named = "jobId" in event ? event.jobId : "runId" in event ? event.runId : event.id.replace(/^\w+:/, "");
+    if (!work || !job) return "ignored";
+    const isRun = isNested(job) && !event.stepKey.endsWith("!undo");
+    const own = `${this.#about.runId}${isRun ? "~" : ":"}${event.stepKey}@${work.attempts}`;
+    if (work.status !== "running" || work.attempts === 0 || named !== own) return "ignored";
+    const isUndo = event.stepKey.endsWith("!undo");
+    if (this.status === "compensating" && !isUndo) return "ignored";
+    const { status, reason, output } = verdictOf(event, job as StepDocument);
+    const { max_retries = 0, on = ["failed", "timed_out"] } = job?.retry ?? {};
+    const isTriedAgain = reason !== undefined && on.includes(reason) && work.attempts <= max_retries;
+    work.status = isTriedAgain ? "pending" : status;
+    if (isTriedAgain) work.dueAt = this.#now + 1_000 * 2 ** (work.attempts - 1);
+    if (isUndo) {
+      if (!isTriedAgain) this.#undoNext();
+      return "applied";
+    }
+    if (unit === undefined && !isTriedAgain) this.#endStep(id, status, output);
+    if (unit !== undefined) {
+      if (status === "succeeded" && output !== undefined) work.output = output;
+      this.#unitChanged(id, isTriedAgain ? undefined : status);
+    }
+    return this.#follow();
+  }
+
+  #unitChanged(id: string, end: "succeeded" | End | undefined): void {
+    if (this.steps.get(id)?.status !== "running") return;
+    const { type, min_success, continue_on_error } = this.#step(id);
+    if (type === "loop") {
+      if (end === "succeeded") this.#turn(id);
+      else if (end) this.#endStep(id, end);
+    } else if (end !== undefined && end !== "succeeded") {
+      const isTolerant = type === "parallel" || continue_on_error || min_success !== undefined;
+      if (!isTolerant) this.#endFan(id, end);
+      else if (this.#isLost(id)) this.#endFan(id, "failed");
+    }
+    if (type !== "loop" && this.steps.get(id)?.status === "running") this.#fillAfter(id);
+  }
+
+  #fillAfter(id: string): void {
+    this.#lookAtFan(id);
+    if (this.steps.get(id)?.status === "running") this.#fill(id);
+  }
+
+  #timer(key: string, kind: "retry" | "due" | "run"): "applied" {
+    if (kind === "run") {
+      if (this.status !== "compensating") this.#finish("timed_out");
+      return "applied";
+    }
+    const { id, work, unit } = this.#find(key);
+    if (!work || work.dueAt === undefined || work.dueAt > this.#now) return "applied";
+    if (kind === "due" && ["running", "waiting"].includes(work.status)) {
+      const { type, on_timeout = "fail" } = this.#step(id);
+      if (type === "delay" || on_timeout === "approve") this.#endStep(id, "succeeded");
+      else if (on_timeout === "continue") this.#endStep(id, "succeeded", null);
+      else this.#endStep(id, on_timeout === "reject" ? "failed" : "timed_out");
+      return this.#follow();
+    }
+    if (kind !== "retry" || work.status !== "pending") return "applied";
+    const isFan = unit !== undefined && this.#step(id).type !== "loop";
+    const ready = this.steps.get(id)?.ready ?? [];
+    if (isFan && !ready.includes(unit)) ready.push(unit);
+    if (isFan && this.steps.get(id)?.status === "running") this.#fill(id);
+    else if (!isFan && !this.isPaused) again(work);
+    return this.status === "compensating" ? "applied" : this.#follow();
+  }
+
+  #resume(): "applied" {
+    for (const id of this.#order) {
+      if (this.#failure) break;
+      const step = this.steps.get(id);
+      if (step?.status === "pending") this.#againIfDue(step);
+      if (step?.status !== "running") continue;
+      const last = step.units.at(-1);
+      if (this.#step(id).type !== "loop") {
+        if (step.items.length > 0) this.#fill(id);
+      } else if (last?.status === "pending") this.#againIfDue(last);
+      else if (last?.status !== "running") this.#turn(id);
+    }
+    return this.#follow();
+  }
+
+  #againIfDue(work: Work): void {
+    if ((work.dueAt ?? 0) <= this.#now) again(work);
+  }
+
+  #decide(id: string, { principal, approved }: { principal: string; approved: boolean }): Answer {
+    const step = this.steps.get(id);
+    const { count = 1, allow_requester = true } = this.#document.steps[id]?.approvals ?? {};
+    if (this.#document.steps[id]?.type !== "approval" || step?.status !== "waiting") return "refused";
+    if (step.voters.includes(principal) || (principal === this.#about.requester && !allow_requester)) return "refused";
+    step.voters.push(principal);
+    if (approved) step.approvals++;
+    if (!approved) this.#endStep(id, "failed");
+    else if (step.approvals >= count) this.#endStep(id, "succeeded");
+    return this.#follow();
+  }
+
+  #signal(name: string, payload: Json): Answer {
+    const id = this.#order.find(
+      (other) => this.#step(other).signal === name && this.steps.get(other)?.status === "waiting",
+    );
+    if (id === undefined && this.#signals.length >= 3) return "refused";
+    if (id === undefined) this.#signals.push({ name, payload });
+    else this.#endStep(id, "succeeded", payload);
+    return this.#follow();
+  }
+}
+
+function untouched(): Omit<Step, "status"> {
+  const lists = { units: [], items: [], ready: [], voters: [] };
+  return { ...lists, attempts: 0, approvals: 0, isForgiven: false, isNotTaken: false };
+}
+
+function again(work: Work): void {
+  work.status = "running";
+  work.attempts++;
+  delete work.dueAt;
+}
+
+/** Each execution is a run of its own. */
+function isNested({ type, steps, workflow_id }: StepDocument): boolean {
+  return type === "parallel" || steps !== undefined || workflow_id !== undefined;
+}
+
+function targetsOf({ type, cases = [], default: otherwise = [] }: StepDocument): string[][] {
+  return type === "switch" ? [...cases.map(({ steps }) => steps), otherwise] : [];
+}
+
+interface Verdict {
+  status: "succeeded" | End;
+  reason?: "failed" | "timed_out" | "denied";
+  output?: Json | undefined;
+}
+
+function verdictOf(
+  event: Extract<RunEvent, { kind: "job-ended" | "run-ended" | "simulated" | "refused" }>,
+  step: StepDocument,
+): Verdict {
+  if (event.kind === "refused") return { status: "failed" };
+  if (event.kind === "simulated") {
+    return event.decision === "DENY"
+      ? { status: "failed" }
+      : { status: "succeeded", output: step.dry_run_output ?? null };
+  }
+  const said = event.kind === "run-ended" ? event.status.toUpperCase() : event.state;
+  const output = event.output?.isInlined ? (event.output.output ?? null) : event.output?.resultPtr;
+  switch (said) {
+    case "SUCCEEDED":
+      return { status: "succeeded", output };
+    case "CANCELLED":
+      return { status: "cancelled" };
+    case "TIMEOUT":
+    case "TIMED_OUT":
+      return { status: "timed_out", reason: "timed_out" };
+    default:
+      return { status: "failed", reason: said === "DENIED" ? "denied" : "failed" };
+  }
+}

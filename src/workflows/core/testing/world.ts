@@ -1,0 +1,241 @@
+import { type Advanced, advance, type Loaded } from "../advance.ts";
+import type { Circumstances, CoreLimits } from "../draft.ts";
+import { type Effect, type RunEvent, type RunHeader, terminalRuns } from "../state.ts";
+import { compareWithReference } from "./compare.ts";
+import type { Genes } from "./genes.ts";
+import { checkCommit } from "./invariants.ts";
+import { type Commit, MemoryStore } from "./memory-store.ts";
+import type { RandomWorkflow } from "./random-workflow.ts";
+import { values } from "./random-workflow.ts";
+import { Reference } from "./reference.ts";
+import { checkSameAnswers } from "./same-answers.ts";
+
+export interface WorldOptions {
+  isDry: boolean;
+  limits: CoreLimits;
+  /** What is remembered of a run between its events. */
+  memory: "nothing" | "everything" | "as before";
+  /** Whether each answer is compared with those to the same question put otherwise. */
+  isCompared: boolean;
+  /** Units and steps fit into one commit: the run is never behind the reference. */
+  isWhole: boolean;
+}
+
+export type Report = Extract<RunEvent, { kind: "job-ended" | "run-ended" }>;
+
+/** A job or a nested run, as whoever executes it knows it. */
+export interface Outside {
+  id: string;
+  stepKey: string;
+  kind: "job" | "run";
+  isAtWork: boolean;
+}
+
+/** Events on their way: decided on what was loaded, not written yet. */
+interface Attempt {
+  events: RunEvent[];
+  loaded: Loaded;
+  version: number;
+  advanced: Commit;
+}
+
+export const runId = "r1";
+export const requester = "ann";
+const submitTakesMs = 30_000;
+
+/** A run, the replicas that move it, and everything outside that it deals with. In memory, one call after the other. */
+export class World {
+  nowMs = 1_000_000;
+  readonly store: MemoryStore;
+  readonly reference: Reference;
+  readonly outside = new Map<string, Outside>();
+  /** Ends that are said again and again until somebody has taken note. */
+  readonly unsaid: Report[] = [];
+  readonly said: Report[] = [];
+  /** Effects that were ever owed. */
+  readonly everOwed = new Map<string, Effect>();
+  readonly begun = new Set<string>();
+  readonly goneOn = new Set<string>();
+  readonly underWay: Attempt[] = [];
+  readonly options: WorldOptions;
+  #remembered: (Loaded & { version: number }) | undefined;
+
+  constructor({ document, compiled, input }: RandomWorkflow, options: WorldOptions) {
+    this.options = options;
+    const header = newHeader(compiled.steps.length, options.isDry);
+    this.store = new MemoryStore(compiled, header, input);
+    this.reference = new Reference(document, input, { runId, isDry: options.isDry, requester });
+  }
+
+  get hasEnded(): boolean {
+    return terminalRuns.has(this.store.header.status);
+  }
+
+  /** Events as one batch, to the end. */
+  apply(...events: RunEvent[]): void {
+    this.finish(this.begin(events));
+  }
+
+  /** Loads and decides; `finish` writes, and what is never finished is lost. */
+  begin(events: RunEvent[]): Attempt {
+    const { memory } = this.options;
+    const remembered = memory === "as before" ? this.#remembered : undefined;
+    const fresh = remembered ?? this.store.load(memory === "everything" ? "everything" : "nothing");
+    const loaded = { workflow: fresh.workflow, header: fresh.header, parts: fresh.parts };
+    const version = remembered?.version ?? this.store.version;
+    const advanced = this.#advance(loaded, events);
+    return { events, loaded, version, advanced };
+  }
+
+  finish(attempt: Attempt): void {
+    for (let again = attempt; ; again = this.begin(attempt.events)) {
+      const { advanced, loaded, version } = again;
+      const isApplied = advanced.outcomes.some(({ kind }) => kind === "applied");
+      const isCurrent = version === this.store.version;
+      if (!isApplied && isCurrent) return this.#taken(attempt.events, advanced);
+      const before = this.store.header;
+      const stepsBefore = new Map(this.store.steps);
+      if (!isApplied || !this.store.commit(version, advanced)) {
+        this.#remembered = undefined; // somebody else was faster
+        continue;
+      }
+      this.#remember(loaded, advanced);
+      for (const effect of advanced.changes.effects) this.everOwed.set(effect.id, effect);
+      checkCommit(this, { before, stepsBefore, commit: advanced });
+      return this.#taken(attempt.events, advanced);
+    }
+  }
+
+  crash(): void {
+    this.underWay.length = 0;
+    this.#remembered = undefined;
+  }
+
+  #advance(loaded: Loaded, events: RunEvent[]): Commit {
+    const now = this.circumstances();
+    for (let round = 0; round < 200; round++) {
+      const advanced: Advanced = advance(loaded, events, now);
+      if (advanced.kind === "advanced") {
+        if (this.options.isCompared) checkSameAnswers(this, { loaded, events, advanced, now });
+        return advanced;
+      }
+      this.store.loadMore(loaded.parts, advanced.needs);
+    }
+    throw new Error("it asks for parts without end");
+  }
+
+  circumstances(): Circumstances {
+    return { nowMs: this.nowMs, random: () => 0.5, nextTime: () => undefined, limits: this.options.limits };
+  }
+
+  #remember({ workflow, parts }: Loaded, { header, changes }: Commit): void {
+    for (const [key, state] of changes.steps) parts.steps.set(key, state);
+    for (const [key, output] of changes.outputs) parts.outputs.set(key, output);
+    for (const [key, text] of changes.inputs) parts.inputs.set(key, text);
+    for (const [path, entry] of parts.ctx ? changes.ctx : []) {
+      parts.ctx?.delete(path);
+      parts.ctx?.set(path, entry);
+    }
+    this.#remembered = { workflow, parts, header, version: this.store.version };
+  }
+
+  #taken(events: readonly RunEvent[], { outcomes }: Commit): void {
+    if (!this.options.isWhole) return;
+    for (const [at, event] of events.entries()) {
+      const expected = this.reference.take(event, this.nowMs);
+      const found = outcomes[at]?.kind;
+      if (event.kind === "timer" || expected === found) continue;
+      throw new Error(`${JSON.stringify(event)} was ${JSON.stringify(outcomes[at])}, to be ${expected}`);
+    }
+    compareWithReference(this);
+  }
+
+  /**
+   * Carries out what is owed, as the engine does.
+   * @param isLate - on what was known when it was decided
+   * @returns false: not yet, it stays owed
+   */
+  perform(effect: Effect, genes: Genes, isLate = false): boolean {
+    const { header, steps } = this.store;
+    const isWanted = (id: string, stepKey: string) => {
+      const state = steps.get(stepKey);
+      const isAsked = state?.status === "running" && (state.jobId === id || state.runId === id);
+      return (isAsked && !terminalRuns.has(header.status)) || (isLate && !this.#wasTakenBack(id));
+    };
+    switch (effect.kind) {
+      case "submit":
+      case "start-run": {
+        const { stepKey } = effect;
+        const id = effect.kind === "submit" ? effect.jobId : effect.runId;
+        if (!isWanted(id, stepKey) || this.outside.has(id)) return true;
+        if (genes.oneIn(12))
+          this.apply({ kind: "refused", stepKey, id: effect.id, error: { code: "x", message: "no" } });
+        else this.outside.set(id, { id, stepKey, kind: effect.kind === "submit" ? "job" : "run", isAtWork: true });
+        return true;
+      }
+      case "simulate": {
+        const { stepKey, jobId } = effect;
+        const decision = genes.oneIn(4) ? "DENY" : "ALLOW";
+        if (isWanted(jobId, stepKey))
+          this.apply({ kind: "simulated", stepKey, jobId, decision, ruleId: "", reason: "" });
+        return true;
+      }
+      case "cancel-job":
+      case "cancel-run": {
+        const one = this.outside.get(effect.kind === "cancel-job" ? effect.jobId : effect.runId);
+        if (!one) return this.nowMs - header.updatedAt > submitTakesMs;
+        if (one.isAtWork) this.end(one, "CANCELLED", genes);
+        return true;
+      }
+      case "go-on":
+        this.apply({ kind: "go-on" });
+        return true;
+      case "alert":
+      case "tell-parent":
+        return true;
+    }
+  }
+
+  /** Nobody is late with a job for longer than whoever cancels it waits for it. */
+  #wasTakenBack(id: string): boolean {
+    return this.everOwed.has(`cancel:${id}`) && !this.store.owed.has(`cancel:${id}`);
+  }
+
+  end(one: Outside, state: Extract<RunEvent, { kind: "job-ended" }>["state"], genes: Genes): void {
+    one.isAtWork = false;
+    const output = { output: values[genes.below(values.length)] ?? null, isInlined: true };
+    const result = state === "SUCCEEDED" && !genes.oneIn(8) ? { output } : {};
+    const { stepKey, id } = one;
+    const ofRun = { SUCCEEDED: "succeeded", CANCELLED: "cancelled", TIMEOUT: "timed_out" } as const;
+    const status = state in ofRun ? ofRun[state as keyof typeof ofRun] : "failed";
+    this.unsaid.push(
+      one.kind === "run"
+        ? { kind: "run-ended", stepKey, runId: id, status, ...result }
+        : { kind: "job-ended", stepKey, jobId: id, state, resultPtr: "", errorCode: "", errorMessage: "", ...result },
+    );
+  }
+}
+
+function newHeader(steps: number, isDry: boolean): RunHeader {
+  return {
+    id: runId,
+    workflowId: "random",
+    workflowVersion: 1,
+    tenant: "acme",
+    team: "",
+    status: "pending",
+    letters: ".".repeat(steps),
+    createdAt: 1_000_000,
+    updatedAt: 1_000_000,
+    labels: {},
+    metadata: {},
+    triggeredBy: "",
+    depth: 0,
+    rootId: runId,
+    priority: "batch",
+    memoryId: "",
+    events: 0,
+    requester: { keyId: "k", principal: requester },
+    ...(isDry && { dryRun: true }),
+  };
+}

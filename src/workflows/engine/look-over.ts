@@ -1,0 +1,69 @@
+import { terminalRuns } from "../core/state.ts";
+import type { CompiledWorkflow } from "../model/index.ts";
+import type { Engine } from "./engine.ts";
+import { reportStepEnd } from "./intake.ts";
+import type { EnginePorts } from "./ports.ts";
+import { bodyOf } from "./workflows.ts";
+
+const unitsPerLook = 200;
+
+/** Finds out about a run what no message has told: jobs of its steps that have ended, or that are lost altogether. */
+export function createLookOver(engine: Engine, ports: EnginePorts): (runId: string) => Promise<void> {
+  const { runs, log } = ports;
+
+  async function lookOver(runId: string): Promise<void> {
+    const run = await runs.load(runId, {});
+    if (!run || terminalRuns.has(run.header.status)) return;
+    const { header } = run;
+    const whole = await ports.workflows.version(header.workflowId, header.workflowVersion);
+    const workflow = whole && bodyOf(whole, header.body);
+    if (!workflow) {
+      log.error({ run_id: runId, workflow: header.workflowId }, "the definition of a run is lost");
+      return;
+    }
+    if (header.status === "pending") await engine.apply(runId, { kind: "start" });
+    if (header.dryRun) return; // it has no jobs
+    await lookAtSteps(runId, workflow, header.letters);
+    const undone = header.undo?.current === undefined ? undefined : workflow.steps[header.undo.current];
+    if (undone) await lookAtKeys(runId, [`${undone.id}!undo`]);
+  }
+
+  async function lookAtSteps(runId: string, workflow: CompiledWorkflow, letters: string): Promise<void> {
+    const running = workflow.steps.filter(({ index }) => letters[index] === "r").map(({ id }) => id);
+    const steps = await lookAtKeys(runId, running);
+    const turns: string[] = [];
+    for (const [id, state] of steps) {
+      if (state?.fan) await lookAtUnits(runId, id, state.fan.next);
+      if (state?.iterations !== undefined) turns.push(`${id}[${state.iterations}]`);
+    }
+    await lookAtKeys(runId, turns);
+  }
+
+  async function lookAtUnits(runId: string, id: string, total: number): Promise<void> {
+    for (let from = 0; from < total; from += unitsPerLook) {
+      const units = await ports.runReader.units(runId, id, from, Math.min(unitsPerLook, total - from));
+      for (const { key, state } of units) {
+        if (state.status === "running" && state.jobId) await lookAtJob(runId, key, state.jobId);
+      }
+    }
+  }
+
+  async function lookAtKeys(runId: string, keys: readonly string[]) {
+    const { steps } = await runs.loadParts(runId, { steps: keys });
+    for (const [key, state] of steps) {
+      if (state?.status === "running" && state.jobId) await lookAtJob(runId, key, state.jobId);
+    }
+    return steps;
+  }
+
+  async function lookAtJob(runId: string, stepKey: string, jobId: string): Promise<void> {
+    // Asked first: a job that is not owed any more is there, unless it is lost.
+    if (await runs.owes(runId, `submit:${jobId}`)) return;
+    if (await reportStepEnd(engine, ports, jobId)) return;
+    if (await ports.jobReader.get(jobId)) return;
+    const event = { kind: "job-ended", stepKey, jobId, state: "FAILED", resultPtr: "", errorCode: "job_lost" } as const;
+    await engine.apply(runId, { ...event, errorMessage: `job ${jobId} is lost` });
+  }
+
+  return lookOver;
+}

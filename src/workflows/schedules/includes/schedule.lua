@@ -1,0 +1,15 @@
+-- What all scripts on schedules share. All keys of a shard begin with "{wNN}:" and are derived from one of them: one slot
+-- by construction.
+local time = redis.call("TIME")
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_us = time[1] * 1000000 + time[2]
+
+local function text(number) return string.format("%.0f", number) end
+
+local function prefix_of(key) return string.sub(key, 1, 6) end
+
+-- What fails for one entry of a batch must not stop the others half way.
+local function answer(isDone, reply)
+  if isDone then return reply end
+  return { -1, type(reply) == "table" and reply.err or tostring(reply) }
+end

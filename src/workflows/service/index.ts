@@ -1,0 +1,2 @@
+export { createRunService, type RunServiceDeps } from "./run-service.ts";
+export { createWorkflowService, type WorkflowServiceDeps } from "./workflow-service.ts";
