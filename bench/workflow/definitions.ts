@@ -6,13 +6,22 @@ export const chainLength = 3;
 /** Steps of the run that waits for nothing. */
 export const inlineLength = 1_000;
 
+// Without a template of its own each job would get the whole input, the list with it.
+const eachItem: StepDocument = {
+  type: "worker",
+  topic: benchTopic,
+  for_each: "input.items",
+  input: { item: "${item}" },
+};
+
 /** The workflows that the benchmark runs, by id. */
 export const definitions: Record<string, Record<string, StepDocument>> = {
   chain: toChain(chainLength, { type: "worker", topic: benchTopic }),
-  fan: { fan: { type: "worker", topic: benchTopic, for_each: "input.items" } },
-  "fan-limited": { fan: { type: "worker", topic: benchTopic, for_each: "input.items", max_parallel: 64 } },
-  timer: { wait: { type: "delay", delay_until: "$" + "{input.until}" } },
+  fan: { fan: eachItem },
+  "fan-limited": { fan: { ...eachItem, max_parallel: 64 } },
+  timer: { wait: { type: "delay", delay_until: "${input.until}" } },
   inline: toInline(inlineLength),
+  nothing: { nothing: { type: "transform", expression: "1" } },
 };
 
 function toChain(length: number, step: StepDocument): Record<string, StepDocument> {

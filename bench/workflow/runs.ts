@@ -1,64 +1,49 @@
-import { fromBinary } from "@bufbuild/protobuf";
-import { type RunTransition, RunTransitionsSchema } from "@cordum/proto/cordum/v1/run_pb.js";
-import { subjects } from "../../src/bus/index.ts";
-import { openShared } from "../../src/services/open-process.ts";
-import { openWorkflows } from "../../src/services/workflows.ts";
-import { loadSettings } from "../../src/settings.ts";
-import { createLogger } from "../../src/telemetry/index.ts";
-import { checkCron, type Json, parseWorkflow, type StepDocument } from "../../src/workflows/index.ts";
+import type { JsonObject } from "@bufbuild/protobuf";
+import { createClient, type Interceptor } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { RunService, RunStatus, type RunTransition } from "@cordum/proto/cordum/v1/run_pb.js";
+import { WorkflowService } from "@cordum/proto/cordum/v1/workflow_pb.js";
 
 /** What the benchmark asks of runs. */
 export interface Runs {
-  define(id: string, steps: Record<string, StepDocument>): Promise<void>;
+  define(id: string, steps: object): Promise<void>;
   /** @returns the id of the run */
-  start(workflowId: string, input: { [name: string]: Json }): Promise<string>;
+  start(workflowId: string, input: object): Promise<string>;
+  /** Tells of changes of all runs. Rejects when the stream ends before the signal says so. */
+  follow(onTransition: (transition: RunTransition) => void, signal: AbortSignal): Promise<void>;
   /** @throws Error that names the first of the runs that has not succeeded */
   verify(runIds: readonly string[]): Promise<void>;
-  close(): Promise<void>;
 }
 
-const tenant = "default";
-const refuseDryRun = () => Promise.reject(new Error("the benchmark has no dry runs"));
-
-/** Starts runs as the gateway does, with its code, in this process. Settings come from the environment. */
-export async function openRuns(onTransition: (transition: RunTransition) => void): Promise<Runs> {
-  const settings = loadSettings();
-  const shared = await openShared(
-    settings,
-    "bench-runs",
-    createLogger({ level: "warn", service: "bench-runs", version: "" }),
-  );
-  const { definitions, ports, engine, close } = await openWorkflows(shared, refuseDryRun);
-  shared.bus.connection.subscribe(subjects.runEvents(tenant), {
-    callback(error, message) {
-      if (error) throw error;
-      for (const transition of fromBinary(RunTransitionsSchema, message.data).transitions) onTransition(transition);
-    },
+/** Over gRPC, on one HTTP/2 session. */
+export function connectRuns(gatewayUrl: string, apiKey: string): Runs {
+  const authenticate: Interceptor = (next) => (request) => {
+    request.header.set("x-api-key", apiKey);
+    return next(request);
+  };
+  const transport = createGrpcTransport({
+    baseUrl: gatewayUrl,
+    interceptors: [authenticate],
+    acceptCompression: [], // both ends share a machine
   });
-  await shared.bus.connection.flush();
+  const workflows = createClient(WorkflowService, transport);
+  const runs = createClient(RunService, transport);
   return {
     async define(id, steps) {
-      const { document, problems } = parseWorkflow(
-        { kind: "value", value: { id, steps: steps as unknown as Json } },
-        { tenant, newId: () => id, checkCron, checkSchema: () => [] },
-      );
-      if (!document) throw new Error(`workflow ${id}: ${problems.map(({ message }) => message).join("; ")}`);
-      await definitions.save({ document, savedBy: "bench", note: "" });
+      await workflows.saveWorkflow({ document: { id, steps: steps as JsonObject } });
     },
     async start(workflowId, input) {
-      const workflow = await ports.workflows.current(workflowId, undefined, tenant);
-      if (!workflow) throw new Error(`there is no workflow ${workflowId}`);
-      return (await engine.start({ workflow, tenant, input, triggeredBy: "bench" })).runId;
+      return (await runs.startRun({ workflowId, input: input as JsonObject })).runId;
+    },
+    async follow(onTransition, signal) {
+      for await (const { transitions } of runs.watchRuns({}, { signal })) transitions.forEach(onTransition);
+      throw new Error("the stream of runs has ended");
     },
     async verify(runIds) {
-      const headers = await ports.runReader.headers(runIds);
-      if (headers.length < runIds.length) throw new Error(`${runIds.length - headers.length} runs have no record`);
-      const other = headers.find(({ status }) => status !== "succeeded");
-      if (other) throw new Error(`run ${other.id} is ${other.status}`);
-    },
-    async close() {
-      await close();
-      await shared.close();
+      for (const id of runIds) {
+        const { run } = await runs.getRun({ id });
+        if (run?.status !== RunStatus.SUCCEEDED) throw new Error(`run ${id} is ${RunStatus[run?.status ?? 0]}`);
+      }
     },
   };
 }

@@ -1,6 +1,6 @@
 import { benchTopic } from "../jobs/files.ts";
 import { type Services, serve, startServices, untilReady } from "../jobs/jobs.ts";
-import { type BenchProcess, nodeFlags, startProcess, startRole } from "../processes.ts";
+import { type BenchProcess, startRole } from "../processes.ts";
 import { type BenchServers, freePort, startServers } from "../servers.ts";
 
 /** The platform with a workflow engine, each service its own process; clients come and go with the measurements. */
@@ -73,9 +73,8 @@ function startJobsClient({ dir }: BenchServers, { gatewayUrl, apiKey }: Services
   return startRole("client", "jobs/client.ts", [gatewayUrl, apiKey, benchTopic], dir);
 }
 
-function startRunsClient({ dir }: BenchServers, { env }: Services): BenchProcess {
-  const args = [...nodeFlags, new URL("client.ts", import.meta.url).pathname];
-  return startProcess({ name: "client", command: process.execPath, args, dir, env, role: true });
+function startRunsClient({ dir }: BenchServers, { gatewayUrl, apiKey }: Services): BenchProcess {
+  return startRole("client", "workflow/client.ts", [gatewayUrl, apiKey], dir);
 }
 
 async function withClient<T>(client: BenchProcess, use: (client: BenchProcess) => Promise<T>): Promise<T> {

@@ -60,14 +60,15 @@ export abstract class RunCommand extends ControlCommand {
   protected async showPlan(clients: Clients, runId: string): Promise<JsonValue> {
     const timeoutMs = this.timeoutMs ?? dryRunMs;
     const run = await waitForRun(clients, runId, { timeoutMs });
-    const rows = planRows(await readDryRun(clients, run, this.callOptions));
+    const dryRun = await readDryRun(clients, run, this.callOptions);
+    const rows = planRows(dryRun);
     const error = runErrorText(run.error);
     this.print([
       `dry run ${run.id} of ${run.workflowId}: nothing was executed`,
       "",
       ...createTable(planColumns)(rows),
       "",
-      planSummary(rows),
+      planSummary(rows, dryRun),
       ...(error === "" ? [] : [`the run would end as ${runStatusName(run.status)}: ${oneLine(error)}`]),
     ]);
     this.endWith(exitCodeOfRun(run));
@@ -98,7 +99,8 @@ interface RunDisplay {
 /** The run as a tree that is drawn anew at each change, what is to be remarked below it. */
 function createTreeDisplay(graph: GraphStep[]): RunDisplay {
   const draw = createScreen({ write: (text) => process.stdout.write(text), size: () => process.stdout });
-  const nothing = { nested: new Map(), waits: new Map(), failed: new Map() };
+  const none = new Map<string, never>(); // a look at a run that is followed stays one call
+  const nothing = { nested: none, graphs: none, undone: none, waits: none, failed: none };
   let remarks: string[] = [];
   let last: Run | undefined;
   const redraw = (run: Run) => {

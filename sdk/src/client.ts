@@ -10,6 +10,7 @@ import { LockService } from "@cordum/proto/cordum/v1/lock_pb.js";
 import { MemoryService } from "@cordum/proto/cordum/v1/memory_pb.js";
 import { PolicyService } from "@cordum/proto/cordum/v1/policy_pb.js";
 import { RunService } from "@cordum/proto/cordum/v1/run_pb.js";
+import { ScheduleService } from "@cordum/proto/cordum/v1/schedule_pb.js";
 import { SchemaService } from "@cordum/proto/cordum/v1/schema_pb.js";
 import { StatusService } from "@cordum/proto/cordum/v1/status_pb.js";
 import { StreamService } from "@cordum/proto/cordum/v1/stream_pb.js";
@@ -44,6 +45,7 @@ export interface CordumClient {
   readonly schemas: Client<typeof SchemaService>;
   readonly locks: Client<typeof LockService>;
   readonly artifacts: Client<typeof ArtifactService>;
+  readonly schedules: Client<typeof ScheduleService>;
   readonly dlq: Client<typeof DlqService>;
   readonly memory: Client<typeof MemoryService>;
   readonly stream: Client<typeof StreamService>;
@@ -79,6 +81,7 @@ export function createClient(options: ClientOptions = {}): CordumClient {
     schemas: createConnectClient(SchemaService, transport),
     locks: createConnectClient(LockService, transport),
     artifacts: createConnectClient(ArtifactService, transport),
+    schedules: createConnectClient(ScheduleService, transport),
     dlq: createConnectClient(DlqService, transport),
     memory: createConnectClient(MemoryService, transport),
     stream: createConnectClient(StreamService, transport),

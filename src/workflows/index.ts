@@ -18,7 +18,7 @@ export {
 } from "./engine/index.ts";
 export type { Json } from "./expressions/index.ts";
 export { parseWorkflow, type StepDocument, type WorkflowDocument } from "./model/index.ts";
-export { createScheduleService, createScheduleStore, type SchedulePorts, startSchedules } from "./schedules/index.ts";
+export { createScheduleService, createScheduleStore, startSchedules } from "./schedules/index.ts";
 export { createRunService, createWorkflowService } from "./service/index.ts";
 export {
   createDefinitionStore,

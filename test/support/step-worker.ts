@@ -114,7 +114,7 @@ function namesIn(runId: string, jobIds: readonly string[]): string[] {
 
 /** Tells an engine of the end of a job, as a message that arrives late, twice or out of order does. */
 export function tellEnd(
-  platform: WorkflowPlatform,
+  { engine }: Pick<WorkflowPlatform, "engine">,
   runId: string,
   name: string,
   end: Partial<Extract<RunEvent, { kind: "job-ended" }>> = {},
@@ -122,5 +122,5 @@ export function tellEnd(
   const jobId = jobIdOf(runId, name);
   const stepKey = name.replace(/@.*$/, "");
   const none = { resultPtr: "", errorCode: "", errorMessage: "" };
-  return platform.engine.apply(runId, { kind: "job-ended", stepKey, jobId, state: "SUCCEEDED", ...none, ...end });
+  return engine.apply(runId, { kind: "job-ended", stepKey, jobId, state: "SUCCEEDED", ...none, ...end });
 }

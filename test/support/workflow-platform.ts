@@ -130,6 +130,7 @@ export async function startWorkflowPlatform(
       timerIntervalMs: 20,
       sweepIntervalMs: options.engineSweepMs ?? 100,
       watchAfterMs: options.watchAfterMs ?? 600_000,
+      claimMs: 400,
     });
     const leave = () => void replicas.splice(replicas.indexOf(replica), 1);
     const replica: EngineReplica = {
@@ -160,7 +161,7 @@ export async function startWorkflowPlatform(
     return replica;
   };
 
-  return Object.assign(platform, {
+  const extension = {
     definitions,
     runReader,
     get engine() {
@@ -225,5 +226,7 @@ export async function startWorkflowPlatform(
       await Promise.all([...replicas].map((replica) => replica.close()));
       await platform.close();
     },
-  });
+  };
+  // Not Object.assign, which would keep what the getters answer now.
+  return Object.defineProperties(platform, Object.getOwnPropertyDescriptors(extension)) as WorkflowPlatform;
 }

@@ -14,6 +14,7 @@ export function runChangeLines(before: Run | undefined, { events, run: after }: 
   const changes = [
     ...steps.map(([id, step]) => changeOf(id, step, timeOf(before?.steps[id], step, after))),
     ...events.filter(isBadUnit).map(unitChange),
+    ...events.flatMap(undoChange),
   ];
   const inOrder = changes.sort((a, b) => a.at - b.at).map(({ line }) => line);
   if (before?.status === after.status) return inOrder;
@@ -26,6 +27,14 @@ export function runChangeLines(before: Run | undefined, { events, run: after }: 
 interface Change {
   at: number;
   line: string;
+}
+
+/** Steps of a run that failed, while they are undone. */
+function undoChange({ message, status, stepId, time, type }: TimelineEvent): Change[] {
+  const at = time === undefined ? 0 : timestampMs(time);
+  if (type === "compensation_started") return [{ at, line: lineOf(time, "running", `undo of ${stepId}`, []) }];
+  if (type === "compensation_completed") return [{ at, line: lineOf(time, status, `undo of ${stepId}`, [message]) }];
+  return [];
 }
 
 /** Units are not steps of the run: only the timeline tells of them. */

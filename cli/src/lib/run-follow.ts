@@ -43,8 +43,8 @@ export async function* followRun(
         for await (const { events, run } of clients.runs.watchRun(request, signal ? { signal } : {})) {
           if (run === undefined || (last && events.length === 0 && isSame(last, run))) continue;
           last = run;
-          remarks.on(run);
           yield { run, events };
+          remarks.on(run); // below what is shown of it
         }
       } catch (reason) {
         if (signal?.aborted) throw await waitedTooLong(clients.jobs, runId, last, timeoutMs ?? 0);

@@ -18,6 +18,8 @@ function plan(
   return planRows({
     run: runOf({ status: RunStatus.SUCCEEDED, ...run }),
     graph: readGraph({ steps: (more.steps ?? {}) as never }),
+    graphs: new Map(),
+    isCut: false,
     nested: new Map(parts.map(([id, part]) => [id, runOf({ id, ...part.run })])),
     events: new Map([["r1", toEvents(events)], ...parts.map(([id, part]) => [id, toEvents(part.events)] as const)]),
   });
@@ -53,7 +55,7 @@ describe("planRows()", () => {
       "review  approval, 1   -                 -        an approval would be asked for",
       "pay     job job.pay   REQUIRE_APPROVAL  refunds  money moves",
     ]);
-    expect(planSummary(rows)).toBe("1 job would be submitted: 1 REQUIRE_APPROVAL");
+    expect(planSummary(rows, { isCut: false })).toBe("1 job would be submitted: 1 REQUIRE_APPROVAL");
   });
 
   it("counts the units of a fan-out that policy decides alike, and keeps others apart", () => {
@@ -65,7 +67,7 @@ describe("planRows()", () => {
       { step: "n", decision: "ALLOW", jobs: 2 },
       { step: "n", decision: "DENY", ruleId: "no", reason: "because", jobs: 1 },
     ]);
-    expect(planSummary(rows)).toBe("3 jobs would be submitted: 2 ALLOW, 1 DENY");
+    expect(planSummary(rows, { isCut: false })).toBe("3 jobs would be submitted: 2 ALLOW, 1 DENY");
   });
 
   it("shows what branches and bodies would do", () => {
@@ -83,10 +85,25 @@ describe("planRows()", () => {
     ]);
   });
 
+  it("counts what the units of a fan-out come to, and says when there are more than were read", () => {
+    const children = { "n[0]": { ...done, runId: "p1" }, "n[1]": { ...done, runId: "p2" } };
+    const part = { run: { steps: { a: done } }, events: [simulated("a", "ALLOW")] };
+
+    const rows = plan({ steps: { n: { type: "body", ...done, progress: { total: 2 }, children } } }, [], {
+      parts: { p1: part, p2: part },
+    });
+
+    expect(rows).toMatchObject([
+      { step: "n", reason: "2 times" },
+      { depth: 1, step: "a", jobs: 2 },
+    ]);
+    expect(planSummary(rows, { isCut: true })).toBe("at least 2 jobs would be submitted: 2 ALLOW");
+  });
+
   it("says which steps would not be reached, and when no job would be submitted", () => {
     const rows = plan({ status: RunStatus.FAILED }, [], { steps: { a: { topic: "job.a" } } });
 
     expect(rows).toMatchObject([{ step: "a", reason: "it is not reached", jobs: 0 }]);
-    expect(planSummary(rows)).toBe("no job would be submitted");
+    expect(planSummary(rows, { isCut: false })).toBe("no job would be submitted");
   });
 });

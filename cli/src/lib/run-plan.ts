@@ -11,6 +11,10 @@ export interface DryRun {
   events: ReadonlyMap<string, readonly TimelineEvent[]>;
   nested: ReadonlyMap<string, Run>;
   graph: readonly GraphStep[];
+  /** Of those parts that are runs of other workflows, by run. */
+  graphs: ReadonlyMap<string, readonly GraphStep[]>;
+  /** True when it has more parts than were read. */
+  isCut: boolean;
 }
 
 /** What would become of one step, or of units of one step that policy decides alike. */
@@ -42,13 +46,13 @@ export function planRows(dryRun: DryRun): PlanRow[] {
 }
 
 /** `3 jobs would be submitted: 2 ALLOW, 1 REQUIRE_APPROVAL`. */
-export function planSummary(rows: readonly PlanRow[]): string {
+export function planSummary(rows: readonly PlanRow[], { isCut }: Pick<DryRun, "isCut">): string {
   const counts = new Map<string, number>();
   for (const { decision, jobs } of rows) if (jobs > 0) counts.set(decision, (counts.get(decision) ?? 0) + jobs);
   const total = [...counts.values()].reduce((sum, count) => sum + count, 0);
   if (total === 0) return "no job would be submitted";
   const parts = [...counts].map(([decision, count]) => `${count} ${decision}`);
-  return `${total} ${total === 1 ? "job" : "jobs"} would be submitted: ${parts.join(", ")}`;
+  return `${isCut ? "at least " : ""}${total} ${total === 1 ? "job" : "jobs"} would be submitted: ${parts.join(", ")}`;
 }
 
 function rowsOf(dryRun: DryRun, run: Run, graph: readonly GraphStep[], depth: number): PlanRow[] {
@@ -79,12 +83,12 @@ function stepRows(dryRun: DryRun, run: Run, id: string, known: GraphStep | undef
 }
 
 /** Why a step is no job, or what it would do instead. */
-function reasonOf({ error, progress, status }: StepRun, events: readonly TimelineEvent[]): string {
+function reasonOf({ error, progress, status, type }: StepRun, events: readonly TimelineEvent[]): string {
   const said = events.findLast(({ type }) => type === "step_simulated" || type === "step_skipped")?.message ?? "";
   if (status === StepStatus.SKIPPED) return `skipped${said && `: ${said}`}`;
   const chosen = events.find(({ type }) => type === "step_switched")?.data?.case;
   if (typeof chosen === "string") return `takes ${chosen}`;
-  return said || error?.message || (progress ? `${progress.total} times` : "");
+  return said || error?.message || (progress && type !== "parallel" ? `${progress.total} times` : "");
 }
 
 function groupDecisions(events: readonly TimelineEvent[]): Pick<PlanRow, "decision" | "ruleId" | "reason" | "jobs">[] {
@@ -101,17 +105,27 @@ function groupDecisions(events: readonly TimelineEvent[]): Pick<PlanRow, "decisi
   return [...groups.values()];
 }
 
-/** Of parallel branches each; of a fan-out and a loop the first, which the others are like. */
+/** What is inside a step; units of a fan-out and turns of a loop that come to the same are counted together. */
 function nestedRows(dryRun: DryRun, step: StepRun, known: GraphStep | undefined, depth: number): PlanRow[] {
   const bodyOf = (name: string) => known?.bodies.find((body) => body.name === name)?.steps ?? [];
   const rowsIn = (runId: string, name: string) => {
     const nested = dryRun.nested.get(runId);
-    return nested ? rowsOf(dryRun, nested, bodyOf(name), depth) : [];
+    return nested ? rowsOf(dryRun, nested, dryRun.graphs.get(runId) ?? bodyOf(name), depth) : [];
   };
   if (step.runId !== "") return rowsIn(step.runId, "");
   const units = unitsInOrder(step.children);
-  if (step.type !== "parallel") return units.slice(0, 1).flatMap(([, { runId }]) => rowsIn(runId, ""));
+  if (step.type !== "parallel") return countAlike(units.flatMap(([, { runId }]) => rowsIn(runId, "")));
   return units.flatMap(([key, { runId }]) => rowsIn(runId, key.slice(key.lastIndexOf("[") + 1, -1)));
+}
+
+function countAlike(rows: readonly PlanRow[]): PlanRow[] {
+  const counted = new Map<string, PlanRow>();
+  for (const row of rows) {
+    const key = JSON.stringify({ ...row, jobs: 0 });
+    const same = counted.get(key);
+    counted.set(key, same ? { ...same, jobs: same.jobs + row.jobs } : row);
+  }
+  return [...counted.values()];
 }
 
 function textOf(value: unknown): string {

@@ -1,6 +1,6 @@
 import { type CallOptions, Code, ConnectError } from "@connectrpc/connect";
 import { JobState } from "@cordum/proto/cordum/v1/job_pb.js";
-import { type Run, type StepRun, StepStatus } from "@cordum/proto/cordum/v1/run_pb.js";
+import { type Run, RunStatus, type StepRun, StepStatus } from "@cordum/proto/cordum/v1/run_pb.js";
 import type { Clients } from "./connect.ts";
 import { isBad } from "./run-status.ts";
 import { type RunTree, unitsOf } from "./run-tree.ts";
@@ -21,28 +21,66 @@ export async function getRun(runs: Clients["runs"], id: string, options: CallOpt
 
 /** A run with its definition's steps, the runs that are its parts, and what its jobs wait for. */
 export async function readRunTree(clients: Clients, run: Run, options: CallOptions): Promise<RunTree> {
-  const [graph, failed, waits] = await Promise.all([
+  const [graph, failed, undone, waits] = await Promise.all([
     graphOfRun(clients.workflows, run, options),
     readFailedUnits(clients.runs, run, options),
+    readUndone(clients.runs, run, options),
     readWaits(clients.jobs, [run], options),
   ]);
   const nested = await readNested(clients.runs, run, failed, options);
-  const more = await readWaits(clients.jobs, [...nested.values()], options);
-  return { run, graph, nested, failed, waits: new Map([...waits, ...more]) };
+  const [graphs, more] = await Promise.all([
+    graphsOfParts(clients.workflows, run, nested, options),
+    readWaits(clients.jobs, [...nested.values()], options),
+  ]);
+  return { run, graph, graphs, nested, failed, undone, waits: new Map([...waits, ...more]) };
 }
 
-/** Steps of the definition that the run keeps; empty when it is gone, or not for this caller to see, or a part of one. */
+/** Steps of the definition that the run keeps; empty when it is gone, or not for this caller to see. */
 export async function graphOfRun(
   workflows: Clients["workflows"],
-  { parentRunId, workflowId, workflowRevision }: Run,
+  { workflowId, workflowRevision }: Run,
   options: CallOptions,
 ): Promise<GraphStep[]> {
-  if (workflowId === "" || parentRunId !== "") return [];
   const request = { id: workflowId, revision: workflowRevision };
   const answer = await unlessHidden(workflows.getWorkflow(request, options));
   const workflow = answer?.workflow;
   return workflow === undefined ? [] : readGraph(workflow.document ?? { steps: workflow.steps });
 }
+
+/** Steps of the parts that are runs of another workflow than what they are in. The others are bodies of a step of that. */
+export async function graphsOfParts(
+  workflows: Clients["workflows"],
+  root: Run,
+  nested: ReadonlyMap<string, Run>,
+  options: CallOptions,
+): Promise<Map<string, GraphStep[]>> {
+  const others = [...nested.values()].filter(
+    ({ parentRunId, workflowId }) => (nested.get(parentRunId) ?? root).workflowId !== workflowId,
+  );
+  return new Map(
+    await Promise.all(others.map(async (run) => [run.id, await graphOfRun(workflows, run, options)] as const)),
+  );
+}
+
+/** What became of undoing the steps of a run that did not succeed; the end of the timeline tells. */
+async function readUndone(
+  runs: Clients["runs"],
+  { id, status }: Run,
+  options: CallOptions,
+): Promise<Map<string, string>> {
+  const undone = new Map<string, string>();
+  if (!mayBeUndone.has(status)) return undone;
+  const answer = await unlessHidden(runs.listRunEvents({ id, descending: true, pageSize: undoEvents }, options));
+  for (const { message, stepId, status, type } of answer?.items.toReversed() ?? []) {
+    if (type === "compensation_started") undone.set(stepId, "is being undone");
+    if (type !== "compensation_completed") continue;
+    undone.set(stepId, status === "succeeded" ? "was undone" : `was not undone: ${message}`);
+  }
+  return undone;
+}
+
+const mayBeUndone = new Set([RunStatus.COMPENSATING, RunStatus.FAILED, RunStatus.TIMED_OUT]);
+const undoEvents = 500;
 
 /** Runs that are parts of this one, as far as its steps are shown; the first ones found, from the outside in. */
 export async function readNested(

@@ -17,7 +17,7 @@ export function stepFacts(step: StepRun, nowMs?: number): string[] {
   const agreed = votes.filter(({ approved }) => approved).length;
   const due = timeText(nextAttemptAt);
   return [
-    progress ? progressText(progress) : "",
+    progress ? progressText(hasStepEnded(status) ? { ...progress, running: 0 } : progress) : "",
     iterations > 0 ? `${iterations} ${iterations === 1 ? "turn" : "turns"} done` : "",
     copiedFrom && `taken over from run ${copiedFrom}`,
     status === StepStatus.PENDING ? `tried again${due && ` at ${due}`}` : "",
@@ -57,7 +57,18 @@ export function voteTexts({ votes }: StepRun): string[] {
 export function spanText(from: Timestamp | undefined, to: Timestamp | undefined, nowMs?: number): string {
   const end = to === undefined ? nowMs : timestampMs(to);
   if (from === undefined || end === undefined) return "";
-  return formatDuration(Math.max(0, Math.round(end - timestampMs(from))));
+  return lengthText(Math.max(0, Math.round(end - timestampMs(from))));
+}
+
+/** `850ms`, `12.4s`, `2m 36s`, `3h 5m`, `2d 4h`: two units at most. */
+function lengthText(ms: number): string {
+  const seconds = Math.round(ms / 1_000);
+  if (seconds < 60) return formatDuration(ms);
+  if (seconds < 3_600) return `${Math.floor(seconds / 60)}m ${seconds % 60}s`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 1_440) return `${Math.floor(minutes / 60)}h ${minutes % 60}m`;
+  const hours = Math.round(minutes / 60);
+  return `${Math.floor(hours / 24)}d ${hours % 24}h`;
 }
 
 /** Steps that are done in the moment they begin have nothing to tell. */

@@ -5,7 +5,7 @@ import { at, ended, runOf } from "../testing/run-fixtures.ts";
 import { type RunTree, treeLines } from "./run-tree.ts";
 import { readGraph } from "./workflow-graph.ts";
 
-const none = { nested: new Map(), waits: new Map(), failed: new Map() };
+const none = { nested: new Map(), graphs: new Map(), undone: new Map(), waits: new Map(), failed: new Map() };
 
 function lines(run: MessageInitShape<typeof RunSchema>, more: Partial<RunTree> = {}): string[] {
   return treeLines({ run: runOf(run), graph: [], ...none, ...more });

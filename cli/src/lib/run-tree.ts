@@ -11,6 +11,10 @@ export interface RunTree {
   graph: GraphStep[];
   /** Runs that are parts of it, by id. */
   nested: ReadonlyMap<string, Run>;
+  /** Steps of the definitions of those that are runs of other workflows, by run. */
+  graphs: ReadonlyMap<string, GraphStep[]>;
+  /** What became of undoing steps, by step: `undone`. */
+  undone: ReadonlyMap<string, string>;
   /** What jobs at work wait for, by job id: `approval`. */
   waits: ReadonlyMap<string, string>;
   /** Units that failed, by step, where the run itself does not show them all. */
@@ -69,7 +73,7 @@ function stepRows(tree: RunTree, id: string, step: StepRun, known: GraphStep | u
   const body = (name: string) => known?.bodies.find((each) => each.name === name)?.steps ?? [];
   const { hidden, units } = unitsOf(tree, id, step);
   return [
-    rowOf(tree, id, step, known?.what ?? step.type, depth),
+    rowOf(tree, id, step, known?.what ?? step.type, depth, depth === 0 ? tree.undone.get(id) : undefined),
     ...nestedRows(tree, step, body(""), depth + 1),
     ...units.flatMap(([key, unit]) => [
       rowOf(tree, key, unit, "", depth + 1),
@@ -79,7 +83,14 @@ function stepRows(tree: RunTree, id: string, step: StepRun, known: GraphStep | u
   ];
 }
 
-function rowOf({ nowMs, run, waits }: RunTree, id: string, step: StepRun, what: string, depth: number): Row {
+function rowOf(
+  { nowMs, run, waits }: RunTree,
+  id: string,
+  step: StepRun,
+  what: string,
+  depth: number,
+  undone = "",
+): Row {
   const waitsFor = waits.get(step.jobId);
   return {
     depth,
@@ -91,13 +102,13 @@ function rowOf({ nowMs, run, waits }: RunTree, id: string, step: StepRun, what: 
       waitsFor ? `its job waits for ${waitsFor}` : "",
       run.dryRun ? "" : step.jobId || step.runId,
     ].filter(Boolean),
-    remarks: [...voteTexts(step), runErrorText(step.error)].filter(Boolean),
+    remarks: [...voteTexts(step), runErrorText(step.error), undone].filter(Boolean),
   };
 }
 
 function nestedRows(tree: RunTree, { runId }: StepRun, graph: readonly GraphStep[], depth: number): Row[] {
   const nested = tree.nested.get(runId);
-  return nested === undefined ? [] : rowsOf(tree, nested, graph, depth);
+  return nested === undefined ? [] : rowsOf(tree, nested, tree.graphs.get(runId) ?? graph, depth);
 }
 
 /** All branches, the turn of a loop that is the last, and of a fan-out the units that failed. */
@@ -112,7 +123,9 @@ export function unitsOf(
   const read = failed.get(id)?.map((unit): [string, StepRun] => [unit.stepId, unit]);
   const bad = read ?? all.filter(([, unit]) => isBad(unit));
   const units = bad.slice(0, shownUnits);
-  return { units, hidden: Math.max(step.progress?.failed ?? 0, bad.length) - units.length };
+  // A run that is watched comes without units: its progress says how many have failed.
+  const hidden = units.length === 0 ? 0 : Math.max(step.progress?.failed ?? 0, bad.length) - units.length;
+  return { units, hidden };
 }
 
 /** `left` of `split[left]`. */

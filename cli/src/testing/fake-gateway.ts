@@ -11,6 +11,7 @@ import { JobService } from "@cordum/proto/cordum/v1/job_pb.js";
 import { MemoryService } from "@cordum/proto/cordum/v1/memory_pb.js";
 import { PolicyService } from "@cordum/proto/cordum/v1/policy_pb.js";
 import { RunService } from "@cordum/proto/cordum/v1/run_pb.js";
+import { ScheduleService } from "@cordum/proto/cordum/v1/schedule_pb.js";
 import { StatusService } from "@cordum/proto/cordum/v1/status_pb.js";
 import { StreamService } from "@cordum/proto/cordum/v1/stream_pb.js";
 import { WorkerService } from "@cordum/proto/cordum/v1/worker_pb.js";
@@ -28,6 +29,7 @@ export interface FakeServices {
   workers?: Fake<typeof WorkerService>;
   workflows?: Fake<typeof WorkflowService>;
   runs?: Fake<typeof RunService>;
+  schedules?: Fake<typeof ScheduleService>;
   dlq?: Fake<typeof DlqService>;
   memory?: Fake<typeof MemoryService>;
   stream?: Fake<typeof StreamService>;
@@ -63,6 +65,7 @@ export async function startFakeGateway(services: FakeServices, port = 0): Promis
         .service(WorkerService, services.workers ?? {})
         .service(WorkflowService, services.workflows ?? {})
         .service(RunService, services.runs ?? {})
+        .service(ScheduleService, services.schedules ?? {})
         .service(DlqService, services.dlq ?? {})
         .service(MemoryService, services.memory ?? {})
         .service(StreamService, services.stream ?? {})

@@ -168,8 +168,9 @@ function resume(draft: Draft, hasEnded: boolean): EventOutcome {
 function againIfDue(draft: Draft, step: CompiledStep, key: string): void {
   const state = draft.step(key);
   if (state?.status !== "pending") return;
-  if ((state.dueAt ?? 0) <= draft.now.nowMs) again(draft, step, key, state);
-  else draft.timer(key, "retry", state.dueAt);
+  const isDue = (state.dueAt ?? 0) <= draft.now.nowMs;
+  draft.timer(key, "retry", isDue ? undefined : state.dueAt);
+  if (isDue) again(draft, step, key, state);
 }
 
 type Report = Extract<RunEvent, { kind: "job-ended" | "run-ended" | "simulated" | "refused" }>;

@@ -261,6 +261,7 @@ export class Draft {
   scope(reads: Reads, unit: { [name: string]: Json | undefined } = {}): Scope {
     const ids = reads.steps === "all" ? this.#knownOutputs() : [...reads.steps];
     this.needOutputs(ids.filter((id) => this.#mayHaveOutput(id)));
+    this.needSteps(ids.filter((id) => this.#isForgiven(id)));
     const steps: { [id: string]: Json } = {};
     for (const id of ids) {
       const seen = this.#mayHaveOutput(id) ? this.#seenOutput(id) : undefined;
@@ -324,7 +325,8 @@ export class Draft {
     const seen: { [name: string]: Json } = {};
     if (kept?.resultPtr !== undefined) seen.result_ptr = kept.resultPtr;
     if (kept?.output !== undefined) seen.output = kept.output;
-    const status = statusOfLetter[letter];
+    // Of a failure that is forgiven the letter does not say which it was.
+    const status = this.#isForgiven(id) ? this.step(id)?.status : statusOfLetter[letter];
     if (status === undefined) return kept ? seen : undefined;
     return { ...seen, status };
   }
@@ -332,6 +334,11 @@ export class Draft {
   #mayHaveOutput(id: string): boolean {
     const step = this.workflow.byId.get(id);
     return step ? this.letter(step.index) !== "." : id.includes("[");
+  }
+
+  #isForgiven(id: string): boolean {
+    const step = this.workflow.byId.get(id);
+    return step !== undefined && this.letter(step.index) === "h";
   }
 
   #knownOutputs(): string[] {
@@ -346,7 +353,6 @@ const statusOfLetter: Partial<Record<StepLetter, StepStatus>> = {
   s: "succeeded",
   k: "skipped",
   b: "skipped",
-  h: "failed",
   f: "failed",
   c: "cancelled",
   t: "timed_out",

@@ -39,7 +39,9 @@ async function context(runId: string): Promise<{ [path: string]: Json }> {
 describe("payloads", () => {
   it("55 (improved): a payload that its schema refuses fails the step, with an event and an end", async () => {
     const input_schema = { type: "object", properties: { x: { type: "string" } } };
-    const runId = await run({ a: hands.job({ input: { x: "${input.missing}" }, input_schema, retry: { max_retries: 3 } }) });
+    const runId = await run({
+      a: hands.job({ input: { x: "${input.missing}" }, input_schema, retry: { max_retries: 3 } }),
+    });
 
     await platform.becomes(runId, "failed");
     const failed = await step(runId, "a");
@@ -70,7 +72,12 @@ describe("payloads", () => {
   });
 
   it("expands texts in objects and lists, and keeps the types of whole values", async () => {
-    const input = { n: " ${input.n} ", text: "n=${input.n}", list: ["${input.l}", { deep: "${steps.a.output.v}" }], as: 1 };
+    const input = {
+      n: " ${input.n} ",
+      text: "n=${input.n}",
+      list: ["${input.l}", { deep: "${steps.a.output.v}" }],
+      as: 1,
+    };
     const runId = await run(
       { a: hands.job(), b: hands.job({ depends_on: ["a"], input }) },
       { n: 1_000_000, l: [1, "x"] },
@@ -177,7 +184,10 @@ describe("outputs", () => {
     ["the result of a job with a longer name", "redis://res:JOB1"],
   ])("flaw 43 (improved): a pointer to %s is neither read nor handed on", async (_, pointer) => {
     await platform.redis.set(pointer.slice("redis://".length), '{"secret":true}');
-    const runId = await run({ a: hands.job({ output_path: "o" }), t: { type: "transform", expression: "steps.a", depends_on: ["a"] } });
+    const runId = await run({
+      a: hands.job({ output_path: "o" }),
+      t: { type: "transform", expression: "steps.a", depends_on: ["a"] },
+    });
     const { jobId } = await hands.request(runId, "a");
     await hands.repeat(runId, "a", { status: JobStatus.SUCCEEDED, resultPtr: pointer.replace("JOB", jobId) });
 
@@ -204,7 +214,10 @@ describe("the run's output", () => {
     const runId = await run({ a: { type: "transform", value: "A" } }, {}, { output_schema: { type: "number" } });
 
     const { error } = await platform.becomes(runId, "failed");
-    expect(error).toMatchObject({ code: "output_invalid", message: expect.stringContaining("schema validation failed") });
+    expect(error).toMatchObject({
+      code: "output_invalid",
+      message: expect.stringContaining("schema validation failed"),
+    });
   });
 
   it("is kept beside the run when it is large", async () => {

@@ -195,18 +195,22 @@ describe("reruns", () => {
     const { id } = await platform.define(steps());
     const at = Date.now();
     const a = { status: "succeeded" as const, attempts: 1, startedAt: at, completedAt: at, copiedFrom: "earlier" };
-    const runId = await platform.start(id, {}, {
-      rerunOf: "earlier",
-      rerunStep: "b",
-      dryRun: true,
-      kept: {
-        letters: "s..",
-        undoable: [],
-        steps: new Map([["a", a]]),
-        outputs: new Map([["a", { output: "A", isInlined: true }]]),
-        ctx: new Map([["first", { step: "a", value: "A" }]]),
+    const runId = await platform.start(
+      id,
+      {},
+      {
+        rerunOf: "earlier",
+        rerunStep: "b",
+        dryRun: true,
+        kept: {
+          letters: "s..",
+          undoable: [],
+          steps: new Map([["a", a]]),
+          outputs: new Map([["a", { output: "A", isInlined: true }]]),
+          ctx: new Map([["first", { step: "a", value: "A" }]]),
+        },
       },
-    });
+    );
 
     await platform.becomes(runId, "succeeded");
     expect((await platform.story(runId)).filter((line) => line.startsWith("disp:"))).toEqual(["disp:z", "disp:b"]);
@@ -300,7 +304,11 @@ describe("time limits of runs", () => {
 
 describe("pausing", () => {
   it("starts nothing new until it is resumed; what is at work ends", async () => {
-    const runId = await run({ a: hands.job(), b: hands.job({ depends_on: ["a"] }), c: hands.job({ depends_on: ["b"] }) });
+    const runId = await run({
+      a: hands.job(),
+      b: hands.job({ depends_on: ["a"] }),
+      c: hands.job({ depends_on: ["b"] }),
+    });
     await hands.request(runId, "a");
     expect((await pause(runId)).kind).toBe("applied");
     await hands.succeed(runId, "a");
@@ -314,7 +322,12 @@ describe("pausing", () => {
     await hands.succeed(runId, "c");
     await platform.becomes(runId, "succeeded");
     const story = await platform.story(runId);
-    expect(story.filter((line) => line.startsWith("rs="))).toEqual(["rs=running", "rs=paused", "rs=running", "rs=succeeded"]);
+    expect(story.filter((line) => line.startsWith("rs="))).toEqual([
+      "rs=running",
+      "rs=paused",
+      "rs=running",
+      "rs=succeeded",
+    ]);
   });
 
   it("is said once, and not to what has ended", async () => {
@@ -379,7 +392,15 @@ describe("undoing", () => {
   const undoable = (...depends_on: string[]) => hands.job({ depends_on, on_failure: hands.undo() });
 
   it("undoes what had succeeded, latest first, one after the other", async () => {
-    const runId = await run({ a: undoable(), b: undoable("a"), plain: hands.job({ depends_on: ["b"] }), x: hands.job({ depends_on: ["plain"] }) }, { k: 1 });
+    const runId = await run(
+      {
+        a: undoable(),
+        b: undoable("a"),
+        plain: hands.job({ depends_on: ["b"] }),
+        x: hands.job({ depends_on: ["plain"] }),
+      },
+      { k: 1 },
+    );
     await hands.succeed(runId, "a", "A");
     await hands.succeed(runId, "b", "B");
     await hands.succeed(runId, "plain");
@@ -411,7 +432,10 @@ describe("undoing", () => {
   it("tries an undo again, and goes on when one fails for good", async () => {
     const runId = await run({
       a: undoable(),
-      b: hands.job({ depends_on: ["a"], on_failure: hands.undo({ retry: quick, input: { what: "${steps.b.output}" } }) }),
+      b: hands.job({
+        depends_on: ["a"],
+        on_failure: hands.undo({ retry: quick, input: { what: "${steps.b.output}" } }),
+      }),
       x: hands.job({ depends_on: ["b"] }),
     });
     await hands.succeed(runId, "a");

@@ -350,7 +350,7 @@ describe("loops", () => {
   });
 
   it("while: does nothing when it does not hold", async () => {
-    const runId = await run({ l: { type: "loop", while: "false", ...hands.job(), type: "loop" } as StepDocument });
+    const runId = await run({ l: { ...hands.job(), type: "loop", while: "false" } });
 
     await platform.becomes(runId, "succeeded");
     expect(await platform.story(runId)).toEqual(["loop_started:l", "loop_completed:l", "rs=succeeded"]);
@@ -504,6 +504,19 @@ describe("large fan-outs", () => {
     const output = (await outputOf(runId)) as Json[];
     expect(output).toHaveLength(2_000);
     expect(output[1_999]).toBe("f[1999]@1");
+  });
+
+  it("cancels all of 600 units that are at work, though one commit does not hold them", async () => {
+    const items: Json[] = Array.from({ length: 600 }, (_, index) => index);
+    const runId = await run(fan(), { l: items });
+    await until("all units to be at work", () => hands.begun(runId).length === 600, 15_000);
+    await platform.engine.apply(runId, { kind: "cancel", reason: "", by: "ada" });
+
+    await platform.becomes(runId, "cancelled");
+    await until("all cancels", () => hands.cancelled(runId).length === 600, 15_000);
+    const units = await platform.runReader.units(runId, "f", 0, 600);
+    expect(units.filter(({ state }) => state.status === "cancelled")).toHaveLength(600);
+    await until("what is owed", async () => (await platform.run(runId)).bulk === undefined);
   });
 
   async function allEvents(runId: string) {

@@ -10,10 +10,10 @@ export interface SweeperOptions {
   sweepIntervalMs: number;
   /** A run is looked over when nobody has for this long. */
   watchAfterMs: number;
+  /** Whoever has claimed a timer and died is replaced after this; of an effect, after twice as long. Default 5 000. */
+  claimMs?: number;
 }
 
-/** Whoever has claimed a timer or an effect and died is replaced after this. */
-const claimMs = 5_000;
 const timersPerShard = 500;
 const owedPerShard = 50;
 const watchedPerShard = 20;
@@ -22,6 +22,7 @@ const slotsAfterMs = 60_000;
 /** Fires timers, carries out what was left behind, looks over runs that have been quiet for long. */
 export function startSweeper(engine: Engine, ports: EnginePorts, options: SweeperOptions): { close(): Promise<void> } {
   const { runs, log, metrics } = ports;
+  const { claimMs = 5_000 } = options;
   const lookOver = createLookOver(engine, ports);
   const shards = Array.from({ length: runs.shards }, (_, shard) => shard);
 

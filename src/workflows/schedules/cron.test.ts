@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { checkTiming, createTimes, nextTimes } from "./cron.ts";
+import { checkTiming, createTimes, nextTimes, type Times } from "./cron.ts";
 
 const hourMs = 3_600_000;
 const at = (text: string) => Date.parse(text);
@@ -17,6 +17,12 @@ function localTimes(cron: string, timeZone: string, after: string, count: number
   });
   const times = nextTimes(createTimes({ cron, timeZone, offsetMs: 0 }), at(after), count);
   return times.map((time) => format.format(time).replace(",", ""));
+}
+
+function timesBetween(times: Times, afterMs: number, untilMs: number): number[] {
+  const found: number[] = [];
+  for (let at = times.after(afterMs); at !== undefined && at <= untilMs; at = times.after(at)) found.push(at);
+  return found;
 }
 
 describe("times where clocks are put forward", () => {
@@ -98,13 +104,13 @@ describe("createTimes()", () => {
           const times = createTimes({ cron, timeZone, offsetMs });
           const startMs = at(day) - beforeMs;
           const endMs = startMs + lengthMs;
-          const forwards = nextTimes(times, startMs, 1_000).filter((time) => time <= endMs);
+          const forwards = timesBetween(times, startMs, endMs);
           const backwards = times.until(endMs, forwards.length + 1).filter((time) => time > startMs);
           expect(backwards.reverse()).toEqual(forwards);
           for (const [index, time] of forwards.entries()) expect(time).toBeGreaterThan(forwards[index - 1] ?? startMs);
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 40 },
     );
   });
 

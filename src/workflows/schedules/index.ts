@@ -1,4 +1,3 @@
-export { type SchedulerOptions, startSchedules } from "./loop.ts";
-export { createScheduleService, type ScheduleServiceDeps } from "./service.ts";
-export type { SchedulePorts } from "./start-time.ts";
-export { createScheduleStore, type ScheduleStore } from "./store.ts";
+export { startSchedules } from "./loop.ts";
+export { createScheduleService } from "./service.ts";
+export { createScheduleStore } from "./store.ts";

@@ -1,3 +1,4 @@
+import { createTally } from "../../telemetry/index.ts";
 import { lookAt } from "./look.ts";
 import type { Schedule } from "./model.ts";
 import { recordResult } from "./record.ts";
@@ -22,13 +23,16 @@ export function startSchedules(
   { intervalMs, claimMs = 5_000 }: SchedulerOptions,
 ): { close(): Promise<void> } {
   const { log } = ports;
+  const outcomes = createTally("cordum_workflow_schedule_times_total", "Times of schedules, by outcome.", ["outcome"]);
   let isClosed = false;
   let timer: NodeJS.Timeout | undefined;
   let working: Promise<void> = Promise.resolve();
 
   async function look(schedule: Schedule, nowMs: number): Promise<void> {
     try {
-      await recordResult(store, schedule, await lookAt(schedule, ports, nowMs), nowMs);
+      const result = await lookAt(schedule, ports, nowMs);
+      await recordResult(store, schedule, result, nowMs);
+      for (const { kind } of result.settled) outcomes.add(kind);
     } catch (error) {
       log.warn({ err: error, schedule: schedule.definition.id }, "schedule not looked at, its claim runs out");
     }

@@ -5,6 +5,7 @@ import type { Schedule as Message, ScheduleService } from "@cordum/proto/cordum/
 import { requireTenant } from "../../auth/index.ts";
 import { DomainError, invalidField } from "../../errors/index.ts";
 import { auditDetail, callerKey } from "../../rpc/index.ts";
+import { callerName } from "../service/caller-name.ts";
 import { checkTiming, createTimes, nextTimes } from "./cron.ts";
 import type { Schedule, Timing } from "./model.ts";
 import { settledUntil, timingOf } from "./plan.ts";
@@ -140,6 +141,7 @@ function toTiming(request: { cron: string; timeZone: string }): Timing {
 }
 
 function authorOf(context: HandlerContext): Author {
-  const { principal, keyId } = context.values.get(callerKey);
-  return { name: principal || `key:${keyId}`, requester: { keyId, principal } };
+  const caller = context.values.get(callerKey);
+  const { principal, keyId } = caller;
+  return { name: callerName(caller), requester: { keyId, principal } };
 }

@@ -1,2 +1,2 @@
-export { createRunService, type RunServiceDeps } from "./run-service.ts";
-export { createWorkflowService, type WorkflowServiceDeps } from "./workflow-service.ts";
+export { createRunService } from "./run-service.ts";
+export { createWorkflowService } from "./workflow-service.ts";

@@ -100,10 +100,11 @@ function dependencyIds({ steps }: CompiledWorkflow, { dependsOn }: CompiledStep)
   return new Set(dependsOn.map((index) => steps[index]?.id));
 }
 
-function ancestorsOf({ steps }: CompiledWorkflow, from: CompiledStep): Set<number> {
+/** In topological order: the first that is lost is why others are. */
+function ancestorsOf({ steps }: CompiledWorkflow, from: CompiledStep): number[] {
   const found = new Set(from.dependsOn);
   for (const index of found) for (const further of steps[index]?.dependsOn ?? []) found.add(further);
-  return found;
+  return [...found].sort((a, b) => a - b);
 }
 
 function undoableOf({ header, workflow: before }: RerunSource, workflow: CompiledWorkflow): number[] {

@@ -43,19 +43,20 @@ end
 local function collect(prefix, run, found, claim_ms)
   local owed = redis.call("HRANDFIELD", prefix .. "run:" .. run .. "|owed", most_effects, "WITHVALUES") -- most often all
   if #owed == 0 then return nil end
-  local oldest, before = now_ms, #found
+  local next_ms, before = math.huge, #found
   for i = 2, #owed, 2 do
     local bar = string.find(owed[i], "|", 1, true)
-    local since_ms = tonumber(string.sub(owed[i], 1, bar - 1))
-    oldest = math.min(oldest, since_ms)
-    if since_ms <= now_ms - overdue_ms then
+    local due_ms = tonumber(string.sub(owed[i], 1, bar - 1)) + overdue_ms
+    if due_ms <= now_ms then
       if #found == before then found[#found + 1] = run end
       found[#found + 1] = string.sub(owed[i], bar + 1)
+    else
+      next_ms = math.min(next_ms, due_ms) -- not held up by those that are claimed
     end
   end
-  if #found == before then return oldest + overdue_ms end
+  if #found == before then return next_ms end
   found[#found + 1] = ""
-  return now_ms + claim_ms
+  return math.min(next_ms, now_ms + claim_ms)
 end
 
 function operations.owed(prefix, most, claim_ms)

@@ -24,7 +24,9 @@ export default class RunGet extends ControlCommand {
       const steps = treeLines({ ...tree, nowMs: Date.now() });
       this.print(steps.length === 0 ? runLines(run) : [...runLines(run), "", ...steps]);
     }
-    if (run.truncated) this.note(`run ${run.id} is too large to be shown whole; run units shows the rest`);
+    if (run.truncated && this.jsonEnabled()) {
+      this.note(`run ${run.id} is too large to be shown whole: run units has the units of one step`);
+    }
     return runJson(run);
   }
 }

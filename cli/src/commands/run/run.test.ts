@@ -106,6 +106,32 @@ describe("run get", () => {
     );
   });
 
+  it("shows what another workflow does by its own definition, and what was undone", async () => {
+    const sub = { type: "subworkflow", ...ended(StepStatus.FAILED, 0, 10), runId: "r1~sub@1" };
+    const outer = { status: RunStatus.FAILED, steps: { pay: ended(StepStatus.SUCCEEDED, 0, 20), sub } };
+    const inner = { id: "r1~sub@1", parentRunId: "r1", workflowId: "mail.greet", status: RunStatus.FAILED };
+    const events = [
+      { type: "compensation_completed", stepId: "pay", status: "failed", message: "no such payment" },
+      { type: "compensation_started", stepId: "pay" },
+    ];
+    const own = { steps: { write: { topic: "job.write" } } };
+    const getWorkflow = ({ id }: { id: string }) => ({ workflow: { document: id === "mail.greet" ? own : document } });
+
+    const { stdout } = await run(
+      ["run", "get", "r1"],
+      {
+        getRun: ({ id }) => ({ run: runOf(id === "r1" ? outer : inner) }),
+        listRunEvents: () => ({ items: events }),
+      },
+      { workflows: { getWorkflow } },
+    );
+
+    expect(stdout).toContain("✓ pay      succeeded    job job.pay, 20ms\n    was not undone: no such payment\n");
+    expect(stdout).toContain(
+      "✗ sub      failed       subworkflow, 10ms, r1~sub@1\n  · write  not reached  job job.write\n",
+    );
+  });
+
   it("looks for failed units beyond those that come with the run", async () => {
     const requests: ListRunStepsRequest[] = [];
     const n = { status: StepStatus.RUNNING, progress: { total: 900, succeeded: 500, failed: 1 } };

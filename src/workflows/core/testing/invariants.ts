@@ -1,6 +1,7 @@
-import type { CompiledStep, StepKind } from "../../model/compiled.ts";
+import type { CompiledStep } from "../../model/compiled.ts";
 import { stepOfKey } from "../draft.ts";
 import { type RunHeader, type StepState, terminalRuns, terminalSteps } from "../state.ts";
+import { withDefaults } from "../units.ts";
 import type { Commit } from "./memory-store.ts";
 import { runId, type World } from "./world.ts";
 
@@ -43,8 +44,9 @@ export function checkCommit(world: World, check: CommitCheck): void {
     const { id, stepKey } = effect;
     must(!world.begun.has(id), `${id} is decided twice`);
     world.begun.add(id);
-    must(!terminalRuns.has(header.status), `${id} though the run is ${header.status}`);
-    must(header.status !== "compensating" || stepKey.endsWith("!undo"), `${id} though the run is compensating`);
+    const isOver = terminalRuns.has(header.status) || header.status === "compensating";
+    const isCancelledNext = header.bulk?.some(({ kind }) => kind === "cancel") ?? false; // does not fit into one commit
+    must(!isOver || isCancelledNext || stepKey.endsWith("!undo"), `${id} though the run is ${header.status}`);
     must(!(before.paused && header.paused), `${id} though the run is paused`);
     const { attempts } = store.steps.get(stepKey) as StepState;
     must(id.endsWith(`${stepKey}@${attempts}`), `attempt ${attempts} is ${id}`);
@@ -58,7 +60,8 @@ function checkStep(world: World, key: string, state: StepState, { stepsBefore, c
   const earlier = stepsBefore.get(key);
   const isOver = earlier !== undefined && terminalSteps.has(earlier.status);
   must(!isOver || earlier.status === state.status, `${key} was ${earlier?.status} and is ${state.status}`);
-  const { retry } = key.endsWith("!undo") ? (step.compensation ?? step.job) : step.job;
+  const job = key.endsWith("!undo") ? (step.compensation ?? step.job) : step.job;
+  const { retry } = withDefaults(job, commit.header);
   must(state.attempts <= retry.maxRetries + 1, `${key} has had ${state.attempts} attempts`);
   must(
     state.attempts >= (earlier?.attempts ?? 0),
@@ -76,7 +79,11 @@ function checkStep(world: World, key: string, state: StepState, { stepsBefore, c
   if (earlier?.status === state.status && earlier.attempts === state.attempts) return;
   if (isUntouched(state)) return;
   const told = commit.changes.events.filter((event) => isAbout(event.stepId ?? "", event.type, key)).at(-1);
-  must(told?.status === state.status, `${key} is ${state.status} and the timeline says ${told?.type} ${told?.status}`);
+  const isUndoOver = key.endsWith("!undo") && terminalSteps.has(state.status) && state.status !== "succeeded";
+  must(
+    told?.status === (isUndoOver ? "failed" : state.status),
+    `${key} is ${state.status} and the timeline says ${told?.type} ${told?.status}`,
+  );
 }
 
 /** The end of a compensation is told of the step that is undone. */
@@ -89,8 +96,6 @@ function isAbout(stepId: string, type: string, key: string): boolean {
 export function isUntouched({ status, startedAt }: StepState): boolean {
   return status === "cancelled" && startedAt === undefined;
 }
-
-const waitingKinds: ReadonlySet<StepKind> = new Set(["delay", "approval", "signal"]);
 
 /** Whoever waits for a time has a timer, and nobody else has. */
 function checkTimers({ store }: World): void {
@@ -107,10 +112,11 @@ function checkTimers({ store }: World): void {
     const step = stepOfKey(workflow, key) as CompiledStep;
     const { status, dueAt } = state;
     const has = (kind: string) => timers.has(`${key}|${kind}`);
-    if (waitingKinds.has(step.kind) && dueAt !== undefined) must(has("due"), `${key} waits and has no timer`);
-    if (status !== "pending") continue;
     const parent = key === step.id ? undefined : steps.get(step.id);
     if (parent && terminalSteps.has(parent.status) && !key.endsWith("!undo")) continue; // is being cancelled
+    const isWaiting = dueAt !== undefined && (status === "running" || status === "waiting");
+    must(!isWaiting || has("due"), `${key} waits and has no timer`);
+    if (status !== "pending") continue;
     const isReady = parent?.fan?.due.some((index) => key === `${step.id}[${parent.fan?.names?.[index] ?? index}]`);
     const isHeld = header.paused && !parent?.fan;
     must(has("retry") || isReady === true || isHeld === true, `${key} is to be tried again and has no timer`);

@@ -89,6 +89,11 @@ function retry(genes: Genes): JobDocument {
   return { retry: { max_retries: max, ...(genes.oneIn(4) && { on: ["denied", "failed"] as const }) } } as JobDocument;
 }
 
+/** For what takes its time: a nested run, a person, a signal. */
+function timeLimit(genes: Genes): { timeout_sec?: number } {
+  return genes.oneIn(3) ? { timeout_sec: 5 + genes.below(3) } : {};
+}
+
 type Make = (genes: Genes, dependsOn: readonly string[], id: string) => StepDocument;
 
 const job: Make = (genes) => ({ topic: "job.do", ...retry(genes) });
@@ -105,6 +110,7 @@ const forEach: Make = (genes, [one]) => {
     ...(genes.oneIn(2) && { max_parallel: 1 + genes.below(2) }),
     ...(genes.oneIn(3) ? { min_success: 1 + genes.below(2) } : genes.oneIn(3) && { continue_on_error: true }),
     ...(genes.oneIn(4) && { input: { x: "${10 / item}" } }),
+    ...timeLimit(genes),
     ...retry(genes),
   };
 };
@@ -114,6 +120,7 @@ const parallel: Make = (genes) => ({
   branches: Object.fromEntries(["left", "right", "up"].slice(0, 1 + genes.below(3)).map((name) => [name, body])),
   ...(genes.oneIn(2) && { wait: genes.pick<"any" | 1>(["any", 1]) }),
   ...(genes.oneIn(3) && { max_parallel: 1 }),
+  ...timeLimit(genes),
   ...retry(genes),
 });
 
@@ -124,6 +131,7 @@ const loop: Make = (genes) => ({
     genes.below(4)
   ],
   ...(genes.oneIn(2) && { max_iterations: 1 + genes.below(3) }),
+  ...timeLimit(genes),
   ...retry(genes),
 });
 
@@ -133,7 +141,7 @@ const wait = (genes: Genes, answers: ["fail", ...("approve" | "reject" | "contin
 const approval: Make = (genes) => ({
   type: "approval",
   ...(genes.oneIn(2) && {
-    approvals: { count: 1 + genes.below(2), ...(genes.oneIn(3) && { allow_requester: false }) },
+    approvals: { count: 1 + genes.below(2), ...(genes.oneIn(3) && { allow_requester: true }) },
   }),
   ...wait(genes, ["fail", "approve", "reject"]),
 });
@@ -161,8 +169,8 @@ const kinds: [Make, ...Make[]] = [
     cases: [...(genes.oneIn(2) ? [{ when: condition(genes, []), steps: [] }] : [])],
   }),
   () => ({ type: "notify", input: { message: "hello" } }),
-  (genes) => ({ type: "subworkflow", workflow_id: "other", ...retry(genes) }),
-  (genes) => ({ steps: body.steps, ...retry(genes) }),
+  (genes) => ({ type: "subworkflow", workflow_id: "other", ...retry(genes), ...timeLimit(genes) }),
+  (genes) => ({ steps: body.steps, ...retry(genes), ...timeLimit(genes) }),
   forEach,
   job,
 ];

@@ -1,6 +1,6 @@
 import type { Json } from "../../expressions/index.ts";
 import type { JobDocument, StepDocument, WorkflowDocument } from "../../model/document.ts";
-import type { RunEvent, RunStatus, StepStatus } from "../state.ts";
+import type { RunDefaults, RunEvent, RunStatus, StepStatus } from "../state.ts";
 import { Meaningless, meaningOf, type View } from "./meaning.ts";
 
 /** Something that is at work, or was: a step, a unit of one, the undoing of one. */
@@ -22,6 +22,14 @@ export interface Step extends Work {
   approvals: number;
 }
 
+/** What a run is besides its definition and its input. */
+export interface About {
+  runId: string;
+  isDry: boolean;
+  requester: string;
+  defaults: RunDefaults;
+}
+
 type End = "failed" | "timed_out" | "cancelled";
 type Answer = "applied" | "ignored" | "refused";
 const good = new Set<StepStatus>(["succeeded", "skipped"]);
@@ -39,7 +47,7 @@ export class Reference {
   readonly #input: { [name: string]: Json };
   readonly #order: string[] = [];
   readonly #dependsOn = new Map<string, string[]>();
-  readonly #about: { runId: string; isDry: boolean; requester: string };
+  readonly #about: About;
   #now = 0;
   #failure: End | undefined;
   #end: End | undefined;
@@ -47,11 +55,7 @@ export class Reference {
   #signals: { name: string; payload: Json }[] = [];
   #ctx: { [name: string]: Json } = {};
 
-  constructor(
-    document: WorkflowDocument,
-    input: { [name: string]: Json },
-    about: { runId: string; isDry: boolean; requester: string },
-  ) {
+  constructor(document: WorkflowDocument, input: { [name: string]: Json }, about: About) {
     this.#document = document;
     this.#input = input;
     this.#about = about;
@@ -207,41 +211,32 @@ export class Reference {
 
   #begin(id: string): void {
     const step = this.#step(id);
-    const { isDry } = this.#about;
-    if (step.for_each !== undefined) {
-      const list = meaningOf(step.for_each, this.#view());
-      if (!Array.isArray(list)) return this.#endStep(id, "failed");
-      return this.#beginFan(id, list);
-    }
-    switch (step.type) {
-      case "parallel":
-        return this.#beginFan(id, Object.keys(step.branches ?? {}));
-      case "loop":
-        this.#set(id, "running");
-        return this.#turn(id);
-      case "condition":
-        return this.#endStep(id, "succeeded", meaningOf(step.condition ?? "", this.#view()) === true);
-      case "transform":
-        return this.#endStep(id, "succeeded", meaningOf(step.expression ?? "", this.#view()));
-      case "notify":
-        return this.#endStep(id, "succeeded");
-      case "switch":
-        return this.#switch(id);
-      case "delay":
-        if (isDry || !step.delay_sec) return this.#endStep(id, "succeeded");
-        return this.#wait(id, "running", step.delay_sec);
-      case "approval":
-        if (isDry) return this.#endStep(id, "succeeded");
-        return this.#wait(id, "waiting", step.timeout_sec);
-      case "signal": {
-        const at = this.#signals.findIndex(({ name }) => name === step.signal);
-        if (isDry) return this.#endStep(id, "succeeded", step.dry_run_output ?? null);
-        if (at < 0) return this.#wait(id, "waiting", step.timeout_sec);
-        return this.#endStep(id, "succeeded", this.#signals.splice(at, 1)[0]?.payload ?? null);
-      }
-      default:
-        this.#set(id, "running").attempts = 1;
-    }
+    const list = step.for_each === undefined ? undefined : meaningOf(step.for_each, this.#view());
+    if (Array.isArray(list)) this.#beginFan(id, list);
+    else if (list !== undefined) this.#endStep(id, "failed");
+    else if (step.type === "parallel") this.#beginFan(id, Object.keys(step.branches ?? {}));
+    else if (step.type === "switch") this.#switch(id);
+    else if (step.type === "signal") this.#beginSignal(id, step);
+    else if (step.type === "loop") {
+      this.#set(id, "running");
+      this.#turn(id);
+    } else if (step.type === "condition") {
+      this.#endStep(id, "succeeded", meaningOf(step.condition ?? "", this.#view()) === true);
+    } else if (step.type === "transform") {
+      this.#endStep(id, "succeeded", meaningOf(step.expression ?? "", this.#view()));
+    } else if (step.type === "notify") this.#endStep(id, "succeeded");
+    else if (step.type === "delay" || step.type === "approval") {
+      const isDelay = step.type === "delay";
+      if (this.#about.isDry || (isDelay && !step.delay_sec)) this.#endStep(id, "succeeded");
+      else this.#wait(id, isDelay ? "running" : "waiting", isDelay ? step.delay_sec : step.timeout_sec);
+    } else this.#attempt(this.#set(id, "running"), step);
+  }
+
+  #beginSignal(id: string, step: StepDocument): void {
+    const at = this.#signals.findIndex(({ name }) => name === step.signal);
+    if (this.#about.isDry) this.#endStep(id, "succeeded", step.dry_run_output ?? null);
+    else if (at < 0) this.#wait(id, "waiting", step.timeout_sec);
+    else this.#endStep(id, "succeeded", this.#signals.splice(at, 1)[0]?.payload ?? null);
   }
 
   #wait(id: string, status: "running" | "waiting", seconds: number | undefined): void {
@@ -274,10 +269,11 @@ export class Reference {
       if (isFull || (ready.length === 0 && units.length === items.length)) break;
       const at = ready.shift() ?? units.length;
       const isBad = input?.x !== undefined && (typeof items[at] !== "number" || items[at] === 0);
-      units[at] = { status: isBad ? "failed" : "running", attempts: isBad ? 0 : (units[at]?.attempts ?? 0) + 1 };
-      if (isBad && this.#isLost(id)) return this.#endFan(id, "failed");
+      units[at] ??= { status: "failed", attempts: 0 };
+      if (!isBad) this.#attempt(units[at], this.#step(id));
+      else if (this.#isLost(id)) this.#endFan(id, "failed");
     }
-    this.#lookAtFan(id);
+    if (step.status === "running") this.#lookAtFan(id);
   }
 
   #count(id: string, isCounted: (status: StepStatus) => boolean): number {
@@ -330,7 +326,10 @@ export class Reference {
     const goesOn = whileIt ? meaningOf(whileIt, view) : units.length === 0 || !meaningOf(until, view);
     if (!goesOn) this.#endStep(id, "succeeded", previous);
     else if (units.length >= max_iterations) this.#endStep(id, "failed");
-    else if (!this.isPaused) units.push({ status: "running", attempts: 1 });
+    else if (!this.isPaused) {
+      units.push({ status: "pending", attempts: 0 });
+      this.#attempt(units.at(-1) as Work, this.#step(id));
+    }
   }
 
   #find(key: string): { id: string; work?: Work | undefined; job?: JobDocument | undefined; unit?: number } {
@@ -353,21 +352,42 @@ export class Reference {
     if (work.status !== "running" || work.attempts === 0 || named !== own) return "ignored";
     const isUndo = event.stepKey.endsWith("!undo");
     if (this.status === "compensating" && !isUndo) return "ignored";
-    const { status, reason, output } = verdictOf(event, job as StepDocument);
-    const { max_retries = 0, on = ["failed", "timed_out"] } = job?.retry ?? {};
+    const verdict = verdictOf(event, job as StepDocument);
+    if (!isUndo) return this.#judge(event.stepKey, verdict);
+    if (!this.#isTriedAgain(work, job, verdict)) this.#undoNext();
+    return "applied";
+  }
+
+  #isTriedAgain(work: Work, { retry }: JobDocument, { status, reason }: Verdict): boolean {
+    const { max_retries = 0, on = ["failed", "timed_out"] } = retry ?? {
+      max_retries: this.#about.defaults.maxRetries ?? 0,
+    };
     const isTriedAgain = reason !== undefined && on.includes(reason) && work.attempts <= max_retries;
     work.status = isTriedAgain ? "pending" : status;
     if (isTriedAgain) work.dueAt = this.#now + 1_000 * 2 ** (work.attempts - 1);
-    if (isUndo) {
-      if (!isTriedAgain) this.#undoNext();
-      return "applied";
-    }
+    return isTriedAgain;
+  }
+
+  #judge(key: string, verdict: Verdict): "applied" {
+    const { id, work, unit } = this.#find(key);
+    if (!work) return "applied";
+    const { status, output } = verdict;
+    const isTriedAgain = this.#isTriedAgain(work, this.#step(id), verdict);
     if (unit === undefined && !isTriedAgain) this.#endStep(id, status, output);
     if (unit !== undefined) {
       if (status === "succeeded" && output !== undefined) work.output = output;
       this.#unitChanged(id, isTriedAgain ? undefined : status);
     }
     return this.#follow();
+  }
+
+  /** The next attempt. */
+  #attempt(work: Work, job: JobDocument): void {
+    work.status = "running";
+    work.attempts++;
+    delete work.dueAt;
+    const timeoutMs = (job.timeout_sec ?? 0) * 1_000 || (this.#about.defaults.stepTimeoutMs ?? 0);
+    if (isNested(job) && timeoutMs > 0) work.dueAt = this.#now + timeoutMs;
   }
 
   #unitChanged(id: string, end: "succeeded" | End | undefined): void {
@@ -394,8 +414,11 @@ export class Reference {
       if (this.status !== "compensating") this.#finish("timed_out");
       return "applied";
     }
-    const { id, work, unit } = this.#find(key);
-    if (!work || work.dueAt === undefined || work.dueAt > this.#now) return "applied";
+    const { id, work, unit, job } = this.#find(key);
+    if (!work || !job || work.dueAt === undefined || work.dueAt > this.#now) return "applied";
+    if (kind === "due" && work.status === "running" && isNested(job)) {
+      return this.#judge(key, { status: "timed_out", reason: "timed_out" });
+    }
     if (kind === "due" && ["running", "waiting"].includes(work.status)) {
       const { type, on_timeout = "fail" } = this.#step(id);
       if (type === "delay" || on_timeout === "approve") this.#endStep(id, "succeeded");
@@ -408,7 +431,7 @@ export class Reference {
     const ready = this.steps.get(id)?.ready ?? [];
     if (isFan && !ready.includes(unit)) ready.push(unit);
     if (isFan && this.steps.get(id)?.status === "running") this.#fill(id);
-    else if (!isFan && !this.isPaused) again(work);
+    else if (!isFan && !this.isPaused) this.#attempt(work, job);
     return this.status === "compensating" ? "applied" : this.#follow();
   }
 
@@ -416,24 +439,24 @@ export class Reference {
     for (const id of this.#order) {
       if (this.#failure) break;
       const step = this.steps.get(id);
-      if (step?.status === "pending") this.#againIfDue(step);
+      if (step?.status === "pending") this.#againIfDue(id, step);
       if (step?.status !== "running") continue;
       const last = step.units.at(-1);
       if (this.#step(id).type !== "loop") {
         if (step.items.length > 0) this.#fill(id);
-      } else if (last?.status === "pending") this.#againIfDue(last);
+      } else if (last?.status === "pending") this.#againIfDue(id, last);
       else if (last?.status !== "running") this.#turn(id);
     }
     return this.#follow();
   }
 
-  #againIfDue(work: Work): void {
-    if ((work.dueAt ?? 0) <= this.#now) again(work);
+  #againIfDue(id: string, work: Work): void {
+    if ((work.dueAt ?? 0) <= this.#now) this.#attempt(work, this.#step(id));
   }
 
   #decide(id: string, { principal, approved }: { principal: string; approved: boolean }): Answer {
     const step = this.steps.get(id);
-    const { count = 1, allow_requester = true } = this.#document.steps[id]?.approvals ?? {};
+    const { count = 1, allow_requester = false } = this.#document.steps[id]?.approvals ?? {};
     if (this.#document.steps[id]?.type !== "approval" || step?.status !== "waiting") return "refused";
     if (step.voters.includes(principal) || (principal === this.#about.requester && !allow_requester)) return "refused";
     step.voters.push(principal);
@@ -457,12 +480,6 @@ export class Reference {
 function untouched(): Omit<Step, "status"> {
   const lists = { units: [], items: [], ready: [], voters: [] };
   return { ...lists, attempts: 0, approvals: 0, isForgiven: false, isNotTaken: false };
-}
-
-function again(work: Work): void {
-  work.status = "running";
-  work.attempts++;
-  delete work.dueAt;
 }
 
 /** Each execution is a run of its own. */

@@ -43,7 +43,10 @@ function toState(store: MemoryStore, ...commits: Commit[]): Omit<State, "store">
   const after = copyOf(store);
   for (const commit of commits) after.commit(after.version, commit);
   const { header, steps, outputs, ctx, items, events, timers } = after;
-  const effects = net(commits.flatMap(({ changes }) => changes.effects));
+  const effects = net(
+    commits.flatMap(({ changes }) => changes.effects),
+    steps,
+  );
   const outcomes = commits.flatMap((commit) => commit.outcomes);
   return { parts: [header, steps, outputs, [...ctx], items, events, timers], effects, outcomes };
 }
@@ -83,9 +86,16 @@ function changesOf(store: MemoryStore): Changes {
 }
 
 /** What was decided and taken back at the same instant is not owed. */
-function net(effects: readonly Effect[]): string[] {
-  const ids = new Set(effects.map(({ id }) => id));
-  const isTakenBack = (id: string) =>
-    [`submit:${id}`, `start:${id}`].some((begun) => ids.has(begun)) && ids.has(`cancel:${id}`);
-  return [...ids].filter((id) => !isTakenBack(id.replace(/^\w+:/, "")));
+function net(effects: readonly Effect[], steps: MemoryStore["steps"]): string[] {
+  const begun = new Map(effects.flatMap((effect) => ("stepKey" in effect ? [[idOf(effect), effect.stepKey]] : [])));
+  const isTakenBack = (effect: Effect) => {
+    const state = steps.get(begun.get(idOf(effect)) ?? "");
+    return state !== undefined && state.status !== "running" && effect.kind !== "alert";
+  };
+  return effects.filter((effect) => !isTakenBack(effect)).map(({ id }) => id);
+}
+
+/** The job or run that an effect is about. */
+function idOf(effect: Effect): string {
+  return "jobId" in effect ? effect.jobId : "runId" in effect ? effect.runId : effect.id;
 }

@@ -1,6 +1,6 @@
 import { type Advanced, advance, type Loaded } from "../advance.ts";
 import type { Circumstances, CoreLimits } from "../draft.ts";
-import { type Effect, type RunEvent, type RunHeader, terminalRuns } from "../state.ts";
+import { type Effect, type RunDefaults, type RunEvent, type RunHeader, terminalRuns } from "../state.ts";
 import { compareWithReference } from "./compare.ts";
 import type { Genes } from "./genes.ts";
 import { checkCommit } from "./invariants.ts";
@@ -12,6 +12,7 @@ import { checkSameAnswers } from "./same-answers.ts";
 
 export interface WorldOptions {
   isDry: boolean;
+  defaults: RunDefaults;
   limits: CoreLimits;
   /** What is remembered of a run between its events. */
   memory: "nothing" | "everything" | "as before";
@@ -36,6 +37,7 @@ interface Attempt {
   events: RunEvent[];
   loaded: Loaded;
   version: number;
+  nowMs: number;
   advanced: Commit;
 }
 
@@ -58,13 +60,14 @@ export class World {
   readonly goneOn = new Set<string>();
   readonly underWay: Attempt[] = [];
   readonly options: WorldOptions;
+  readonly #refused = new Set<string>();
   #remembered: (Loaded & { version: number }) | undefined;
 
   constructor({ document, compiled, input }: RandomWorkflow, options: WorldOptions) {
     this.options = options;
-    const header = newHeader(compiled.steps.length, options.isDry);
+    const header = newHeader(compiled.steps.length, options);
     this.store = new MemoryStore(compiled, header, input);
-    this.reference = new Reference(document, input, { runId, isDry: options.isDry, requester });
+    this.reference = new Reference(document, input, { runId, requester, ...options });
   }
 
   get hasEnded(): boolean {
@@ -84,7 +87,7 @@ export class World {
     const loaded = { workflow: fresh.workflow, header: fresh.header, parts: fresh.parts };
     const version = remembered?.version ?? this.store.version;
     const advanced = this.#advance(loaded, events);
-    return { events, loaded, version, advanced };
+    return { events, loaded, version, nowMs: this.nowMs, advanced };
   }
 
   finish(attempt: Attempt): void {
@@ -92,7 +95,7 @@ export class World {
       const { advanced, loaded, version } = again;
       const isApplied = advanced.outcomes.some(({ kind }) => kind === "applied");
       const isCurrent = version === this.store.version;
-      if (!isApplied && isCurrent) return this.#taken(attempt.events, advanced);
+      if (!isApplied && isCurrent) return this.#taken(again);
       const before = this.store.header;
       const stepsBefore = new Map(this.store.steps);
       if (!isApplied || !this.store.commit(version, advanced)) {
@@ -102,7 +105,7 @@ export class World {
       this.#remember(loaded, advanced);
       for (const effect of advanced.changes.effects) this.everOwed.set(effect.id, effect);
       checkCommit(this, { before, stepsBefore, commit: advanced });
-      return this.#taken(attempt.events, advanced);
+      return this.#taken(again);
     }
   }
 
@@ -139,10 +142,10 @@ export class World {
     this.#remembered = { workflow, parts, header, version: this.store.version };
   }
 
-  #taken(events: readonly RunEvent[], { outcomes }: Commit): void {
+  #taken({ events, nowMs, advanced: { outcomes } }: Attempt): void {
     if (!this.options.isWhole) return;
     for (const [at, event] of events.entries()) {
-      const expected = this.reference.take(event, this.nowMs);
+      const expected = this.reference.take(event, nowMs);
       const found = outcomes[at]?.kind;
       if (event.kind === "timer" || expected === found) continue;
       throw new Error(`${JSON.stringify(event)} was ${JSON.stringify(outcomes[at])}, to be ${expected}`);
@@ -168,9 +171,10 @@ export class World {
         const { stepKey } = effect;
         const id = effect.kind === "submit" ? effect.jobId : effect.runId;
         if (!isWanted(id, stepKey) || this.outside.has(id)) return true;
-        if (genes.oneIn(12))
+        if (this.#refused.has(id) || genes.oneIn(12)) {
+          this.#refused.add(id); // for good
           this.apply({ kind: "refused", stepKey, id: effect.id, error: { code: "x", message: "no" } });
-        else this.outside.set(id, { id, stepKey, kind: effect.kind === "submit" ? "job" : "run", isAtWork: true });
+        } else this.outside.set(id, { id, stepKey, kind: effect.kind === "submit" ? "job" : "run", isAtWork: true });
         return true;
       }
       case "simulate": {
@@ -216,7 +220,7 @@ export class World {
   }
 }
 
-function newHeader(steps: number, isDry: boolean): RunHeader {
+function newHeader(steps: number, { isDry, defaults }: WorldOptions): RunHeader {
   return {
     id: runId,
     workflowId: "random",
@@ -236,6 +240,7 @@ function newHeader(steps: number, isDry: boolean): RunHeader {
     memoryId: "",
     events: 0,
     requester: { keyId: "k", principal: requester },
+    defaults,
     ...(isDry && { dryRun: true }),
   };
 }

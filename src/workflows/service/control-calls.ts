@@ -1,0 +1,83 @@
+import { toJson } from "@bufbuild/protobuf";
+import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { RunService } from "@cordum/proto/cordum/v1/run_pb.js";
+import { DomainError, invalidField } from "../../errors/index.ts";
+import { auditDetail, callerKey } from "../../rpc/index.ts";
+import type { RunEvent, RunHeader } from "../core/state.ts";
+import { toWireStatus } from "../engine/index.ts";
+import type { Json } from "../expressions/index.ts";
+import { callerName } from "./caller-name.ts";
+import { requireDone } from "./refusal.ts";
+import type { RunAccess, RunServiceDeps } from "./run-access.ts";
+import { toWireStepStatus } from "./run-message.ts";
+
+type ControlCalls = Pick<
+  ServiceImpl<typeof RunService>,
+  "deleteRun" | "cancelRun" | "pauseRun" | "resumeRun" | "decideStep" | "signalRun"
+>;
+
+/** Calls that intervene in runs. */
+export function createControlCalls({ engine, ports }: RunServiceDeps, { visible }: RunAccess): ControlCalls {
+  const { runs, runReader } = ports;
+
+  /** Applies what somebody wants of a run, and answers with the run as it is then. */
+  async function change(header: RunHeader, event: RunEvent, context: HandlerContext): Promise<RunHeader> {
+    requireDone(await engine.apply(header.id, event), `run ${header.id}`);
+    const [after = header] = await runReader.headers([header.id]);
+    auditDetail(context, { details: { status: after.status } });
+    return after;
+  }
+
+  const by = (context: HandlerContext) => callerName(context.values.get(callerKey));
+
+  return {
+    async deleteRun({ id }, context) {
+      const { parent } = await visible(id, context);
+      if (parent) {
+        const message = `run ${id} is a part of run ${parent.runId}; it goes with that one`;
+        throw new DomainError("failed_precondition", message, { reason: "run_nested" });
+      }
+      if ((await runs.remove(id)) !== "active") return {};
+      const message = `run ${id} has not ended, or a part of it has not; cancel it first`;
+      throw new DomainError("failed_precondition", message, { reason: "run_active" });
+    },
+    async cancelRun({ id, workflowId, reason }, context) {
+      const header = await visible(id, context, workflowId);
+      const after = await change(header, { kind: "cancel", reason, by: by(context) }, context);
+      return { status: toWireStatus(after.status) };
+    },
+    async pauseRun({ id }, context) {
+      const after = await change(await visible(id, context), { kind: "pause", by: by(context) }, context);
+      return { status: toWireStatus(after.status) };
+    },
+    async resumeRun({ id }, context) {
+      const after = await change(await visible(id, context), { kind: "resume", by: by(context) }, context);
+      return { status: toWireStatus(after.status) };
+    },
+    async decideStep(request, context) {
+      const { runId, stepId, workflowId, approved, reason, note } = request;
+      const header = await visible(runId, context, workflowId);
+      if (approved === undefined) throw invalidField("approved", "is required: true to agree, false to refuse");
+      auditDetail(context, { details: { step: stepId, approved: String(approved) } });
+      const { principal, role, keyId } = context.values.get(callerKey);
+      const vote = { principal, role, keyId, approved, reason, note, at: Date.now() };
+      const outcome = await engine.apply(header.id, { kind: "decide", stepKey: stepId, vote });
+      const isOver = outcome.kind === "refused" && outcome.code === "ended";
+      const { missing = 0 } = requireDone(outcome, isOver ? "step not waiting" : `step ${stepId}`);
+      const { steps } = await runs.loadParts(runId, { steps: [stepId] });
+      return { status: toWireStepStatus(steps.get(stepId)?.status), missing: Number(missing) };
+    },
+    async signalRun({ id, name, payload }, context) {
+      const header = await visible(id, context);
+      auditDetail(context, { details: { signal: name } });
+      const event = { kind: "signal", name, payload: toJsonPayload(payload), by: by(context) } as const;
+      const { delivered } = requireDone(await engine.apply(header.id, event), `run ${id}`);
+      return { delivered: delivered === true };
+    },
+  };
+}
+
+function toJsonPayload(payload: Value | undefined): Json {
+  return payload === undefined ? null : (toJson(ValueSchema, payload) as Json);
+}

@@ -1,0 +1,255 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { RunStatus, StepStatus } from "@cordum/proto/cordum/v1/run_pb.js";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startServers, type TestServers } from "../../../test/support/servers.ts";
+import { type StepWorker, startStepWorker } from "../../../test/support/step-worker.ts";
+import { startWorkflowApi, type WorkflowApi } from "../../../test/support/workflow-api.ts";
+import { startWorkflowPlatform, type WorkflowPlatform } from "../../../test/support/workflow-platform.ts";
+
+let servers: TestServers;
+let platform: WorkflowPlatform;
+let api: WorkflowApi;
+let hands: StepWorker;
+
+beforeAll(async () => {
+  servers = await startServers();
+  platform = await startWorkflowPlatform(servers);
+  api = await startWorkflowApi(platform);
+  hands = await startStepWorker(platform);
+});
+
+afterAll(async () => {
+  await api.close();
+  await platform.closeAll();
+  await servers.stop();
+});
+
+async function refusal(call: Promise<unknown>): Promise<ConnectError> {
+  const error = await call.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  if (error instanceof ConnectError) return error;
+  throw new Error(`expected a refusal, got ${String(error)}`);
+}
+
+const approval = { ap: { type: "approval" } };
+
+describe("starting", () => {
+  it("marks who asked: with the key when the call names nobody", async () => {
+    const { id } = await platform.define(approval);
+
+    const { runId } = await api.runs({ principal: "", keyId: "k1" }).startRun({ workflowId: id });
+
+    expect(await platform.run(runId)).toMatchObject({
+      triggeredBy: "key:k1",
+      requester: { keyId: "k1", principal: "" },
+    });
+  });
+
+  it("goes on with the trace of the call", async () => {
+    const { id } = await platform.define(approval);
+    const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    const { runId } = await api.runs().startRun({ workflowId: id }, { headers: { traceparent } });
+
+    expect((await platform.run(runId)).traceparent).toContain("0af7651916cd43dd8448eb211c80319c");
+  });
+
+  it("acts in the workflow's tenant for a key of all tenants, and takes an earlier revision", async () => {
+    const { id } = await platform.define(approval);
+    await platform.define({}, { id });
+    const root = api.runs({ crossTenant: true, tenant: "other" });
+
+    const { runId } = await root.startRun({ workflowId: id, revision: 1 });
+
+    expect(await platform.run(runId)).toMatchObject({ tenant: "default", workflowVersion: 1 });
+    expect((await refusal(root.startRun({ workflowId: id, orgId: "acme" }))).code).toBe(Code.NotFound);
+    expect((await refusal(root.startRun({ workflowId: id, revision: 9 }))).code).toBe(Code.NotFound);
+  });
+});
+
+describe("looking", () => {
+  it("leaves out what would make the answer too large, and says so", async () => {
+    const names = Array.from({ length: 12 }, (_, at) => `s${String(at).padStart(2, "0")}`);
+    const steps = Object.fromEntries(
+      names.map((name) => [name, { type: "transform", expression: "input.big", output_path: `kept.${name}` }]),
+    );
+    const { id } = await platform.define(steps);
+    const runId = await platform.start(id, { big: "x".repeat(250_000) });
+    await platform.becomes(runId, "succeeded");
+
+    const { run } = await api.runs().getRun({ id: runId });
+
+    expect([run?.truncated, Object.keys(run?.steps ?? {}).length]).toEqual([true, 12]);
+    expect(JSON.stringify(run?.context).length).toBeLessThan(2 * 1024 * 1024);
+    expect(run?.outputPtr).toBe(`redis://res:${runId}:!run`);
+  });
+
+  it("shows nested runs by their id and in lists that ask for them, but does not delete or rerun them alone", async () => {
+    const { id } = await platform.define({ body: { steps: approval } });
+    const runId = await platform.start(id);
+    await platform.becomes(runId, "running");
+    const { run } = await api.runs().getRun({ id: runId });
+    const nestedId = run?.steps.body?.runId ?? "";
+    await platform.becomes(nestedId, "waiting");
+
+    const { run: nested } = await api.runs().getRun({ id: nestedId });
+
+    expect(nested).toMatchObject({
+      parentRunId: runId,
+      parentStepId: "body",
+      steps: { ap: { status: StepStatus.WAITING } },
+    });
+    const plain = await api.runs().listRuns({ workflowId: id, includeNested: true });
+    expect(plain.items.map((item) => item.id).sort()).toEqual([runId, nestedId].sort());
+    expect((await api.runs().listRuns({ workflowId: id })).items).toHaveLength(1);
+    await api.runs({ principal: "bob" }).decideStep({ runId: nestedId, stepId: "ap", approved: true });
+    await platform.becomes(runId, "succeeded");
+    expect((await refusal(api.runs().deleteRun({ id: nestedId }))).code).toBe(Code.FailedPrecondition);
+    expect((await refusal(api.runs().rerunRun({ id: nestedId }))).code).toBe(Code.FailedPrecondition);
+    await api.runs().deleteRun({ id: runId });
+    expect((await refusal(api.runs().getRun({ id: nestedId }))).code).toBe(Code.NotFound);
+  });
+
+  it("pages turns of a loop", async () => {
+    const loop = { type: "loop", until: "iteration == 3", steps: { t: { type: "transform", value: "${input}" } } };
+    const { id } = await platform.define({ loop });
+    const runId = await platform.start(id);
+    await platform.becomes(runId, "succeeded");
+
+    const { items } = await api.runs().listRunSteps({ id: runId, stepId: "loop" });
+
+    expect(items.map(({ stepId }) => stepId)).toEqual(["loop[0]", "loop[1]", "loop[2]"]);
+    expect((await api.runs().getRun({ id: runId })).run?.steps.loop?.iterations).toBe(3);
+    expect((await refusal(api.runs().listRunSteps({ id: runId, stepId: "nosuch" }))).code).toBe(Code.NotFound);
+  });
+});
+
+describe("deciding", () => {
+  it("counts votes, refuses the one who started the run and a second vote, and names the roles that are asked for", async () => {
+    const approvals = { count: 2, roles: ["approver"] };
+    const { id } = await platform.define({ ap: { type: "approval", approvals } });
+    const { runId } = await api.runs({ principal: "ada" }).startRun({ workflowId: id });
+    const decide = (principal: string, role = "approver") =>
+      api.runs({ principal, role }).decideStep({ runId, stepId: "ap", approved: true });
+
+    expect((await refusal(decide("ada"))).code).toBe(Code.PermissionDenied);
+    expect((await refusal(decide("bob", "user"))).rawMessage).toContain("approver");
+    expect(await decide("bob")).toMatchObject({ status: StepStatus.WAITING, missing: 1 });
+    expect((await refusal(decide("bob"))).code).toBe(Code.PermissionDenied);
+    expect(await decide("eve")).toMatchObject({ status: StepStatus.SUCCEEDED, missing: 0 });
+  });
+});
+
+describe("watching", () => {
+  it("waits until a run has ended, or the time is over", async () => {
+    const { id } = await platform.define({ a: hands.job() });
+    const runId = await platform.start(id);
+
+    const early = await api.runs().waitRun({ id: runId, timeoutMs: 50n });
+    const waiting = api.runs().waitRun({ id: runId, timeoutMs: 10_000n });
+    await hands.succeed(runId, "a", { ok: true });
+
+    expect(early.run?.status).toBe(RunStatus.RUNNING);
+    const { run } = await waiting;
+    expect([run?.status, run?.output?.kind.case]).toEqual([RunStatus.SUCCEEDED, "structValue"]);
+  });
+
+  it("tells changes of status of the tenant's runs from the empty message on", async () => {
+    const { id } = await platform.define(approval);
+    const { id: other } = await platform.define(approval);
+    const stop = new AbortController();
+    const seen: [string, RunStatus][] = [];
+    const stream = api.runs().watchRuns({ workflowId: id }, { signal: stop.signal })[Symbol.asyncIterator]();
+    expect((await stream.next()).value?.transitions).toEqual([]);
+    const foreign = api.runs({ tenant: "acme" }).watchRuns({}, { signal: stop.signal })[Symbol.asyncIterator]();
+    await foreign.next();
+
+    await platform.start(other);
+    const runId = await platform.start(id);
+    await api.runs().cancelRun({ id: runId });
+
+    while (seen.at(-1)?.[1] !== RunStatus.CANCELLED) {
+      const { value } = await stream.next();
+      for (const { runId: changed, to } of value?.transitions ?? []) seen.push([changed, to]);
+    }
+    expect(seen).toEqual([
+      [runId, RunStatus.PENDING],
+      [runId, RunStatus.WAITING],
+      [runId, RunStatus.CANCELLED],
+    ]);
+    const heard = await Promise.race([foreign.next(), new Promise((resolve) => setTimeout(resolve, 50, "nothing"))]);
+    expect(heard).toBe("nothing");
+    stop.abort();
+  });
+
+  it("hears of a change made without the bus by looking", async () => {
+    const { id } = await platform.define(approval);
+    const runId = await platform.start(id);
+    const waiting = api.runs().waitRun({ id: runId, timeoutMs: 10_000n });
+    const run = await platform.ports.runs.load(runId, {});
+    if (!run) throw new Error("no run");
+    const header = { ...run.header, status: "failed" as const, updatedAt: Date.now() };
+
+    await platform.ports.runs.commit({ runId, expected: run.version, header, previousStatus: "waiting" });
+
+    expect((await waiting).run?.status).toBe(RunStatus.FAILED);
+  });
+});
+
+describe("workflows", () => {
+  it("a save is told to the audit log with the hash before and after, problems as violations with line and column", async () => {
+    const client = api.workflows();
+    const first = await client.saveWorkflow({ source: "id: audited\nsteps: {}\n" });
+    await api.call("POST", "/workflows", { id: "audited", steps: { a: { topic: "job.a" } } });
+
+    const notes = api.audited.findLast(({ notes: { resource } }) => resource === "workflow/audited")?.notes;
+    expect(notes).toMatchObject({ tenant: "default", beforeHash: first.hash, details: { revision: "2" } });
+    expect(notes?.afterHash).not.toBe(first.hash);
+    const source = "steps:\n  a:\n    topic: job.a\n    condition: input.x ==\n";
+    const error = await refusal(client.saveWorkflow({ source }));
+    expect(error.code).toBe(Code.InvalidArgument);
+    expect(error.rawMessage).toMatch(/^steps\.a\.condition: 4:\d+: /);
+    const both = await refusal(client.saveWorkflow({ source, document: {} }));
+    expect(both.rawMessage).toContain("not both");
+  });
+
+  it("a save that expects another revision is aborted, an equal one changes nothing", async () => {
+    const client = api.workflows();
+    const document = { id: "expects", steps: {} };
+    await client.saveWorkflow({ document });
+
+    expect(await client.saveWorkflow({ document })).toMatchObject({ revision: 1, unchanged: true });
+    const late = await refusal(client.saveWorkflow({ document: { ...document, name: "n" }, expectedRevision: 2 }));
+    expect(late.code).toBe(Code.Aborted);
+  });
+
+  it("definitions of other tenants look like none; keys of all tenants see them", async () => {
+    await api.workflows().saveWorkflow({ document: { id: "mine", steps: {} } });
+    const foreign = api.workflows({ tenant: "acme" });
+
+    const calls = [
+      foreign.getWorkflow({ id: "mine" }),
+      foreign.deleteWorkflow({ id: "mine" }),
+      foreign.listWorkflowVersions({ id: "mine" }),
+      foreign.diffWorkflow({ id: "mine" }),
+      foreign.rollbackWorkflow({ id: "mine", toRevision: 1 }),
+      api.workflows().getWorkflow({ id: "{x}|y" }),
+    ].map(refusal);
+    for (const { code } of await Promise.all(calls)) expect(code).toBe(Code.NotFound);
+    const root = api.workflows({ tenant: "acme", crossTenant: true });
+    expect((await root.getWorkflow({ id: "mine" })).workflow?.orgId).toBe("default");
+    expect((await root.listWorkflows({ orgId: "default", pageSize: 500 })).items.map(({ id }) => id)).toContain("mine");
+  });
+
+  it("what no client could read is not saved", async () => {
+    let deep: { [key: string]: unknown } = {};
+    for (let level = 0; level < 30; level++) deep = { in: deep };
+    const source = JSON.stringify({ id: "deep", steps: { a: { topic: "job.a", input: deep } } });
+
+    const error = await refusal(api.workflows().saveWorkflow({ source }));
+
+    expect(error.rawMessage).toContain("nested deeper than 28 levels");
+  });
+});

@@ -1,0 +1,91 @@
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { RunService } from "@cordum/proto/cordum/v1/run_pb.js";
+import { requireTenant } from "../../auth/index.ts";
+import { DomainError } from "../../errors/index.ts";
+import { auditDetail, callerKey } from "../../rpc/index.ts";
+import { traceparentOf } from "../../telemetry/index.ts";
+import type { RunHeader } from "../core/state.ts";
+import type { RunRequest } from "../engine/index.ts";
+import { type CompiledWorkflow, type JsonObject, workflowIdPattern } from "../model/index.ts";
+import { callerName } from "./caller-name.ts";
+import { rerun } from "./rerun.ts";
+import type { RunAccess, RunServiceDeps } from "./run-access.ts";
+import { readRunLimit } from "./run-limit.ts";
+import { maySee, noWorkflow } from "./workflow-service.ts";
+
+type StartCalls = Pick<ServiceImpl<typeof RunService>, "startRun" | "rerunRun">;
+
+/** Calls that start runs. */
+export function createStartCalls(deps: RunServiceDeps, { visible, whole }: RunAccess): StartCalls {
+  const { definitions, engine, config } = deps;
+  const { runs, runReader, workflows } = deps.ports;
+
+  /** Who starts a run, and how many of its tenant may be under way. */
+  async function callOf(
+    context: HandlerContext,
+    ids: { tenant: string; team: string; workflow: string },
+  ): Promise<Pick<RunRequest, "requester" | "traceparent" | "maxRuns" | "triggeredBy">> {
+    const caller = context.values.get(callerKey);
+    const traceparent = traceparentOf(context.requestHeader.get("traceparent"));
+    return {
+      requester: { keyId: caller.keyId, principal: caller.principal },
+      triggeredBy: callerName(caller),
+      maxRuns: await readRunLimit(config, ids),
+      ...(traceparent && { traceparent }),
+    };
+  }
+
+  async function startable(id: string, revision: number | undefined, tenant: string): Promise<CompiledWorkflow> {
+    const workflow = await workflows.current(id, revision, tenant);
+    if (workflow) return workflow;
+    const message = `workflow ${id} has no revision${revision ? ` ${revision}` : ""} that can be started`;
+    throw new DomainError("not_found", message, { reason: "workflow_not_found" });
+  }
+
+  return {
+    async startRun(request, context) {
+      const { workflowId: id, revision, dryRun, idempotencyKey, labels } = request;
+      auditDetail(context, { resource: `workflow/${id}` });
+      const caller = context.values.get(callerKey);
+      if (request.orgId !== "") requireTenant(caller, request.orgId);
+      const current = workflowIdPattern.test(id) ? await definitions.get(id) : undefined;
+      if (!current || !maySee(caller, current.tenant)) throw noWorkflow(id);
+      const { tenant } = current;
+      if (request.orgId !== "" && request.orgId !== tenant) throw noWorkflow(id);
+      const workflow = await startable(id, revision || current.revision, tenant);
+      const team = request.teamId || (workflow.document.team_id ?? "");
+      const call = await callOf(context, { tenant, team, workflow: id });
+      const input = (request.input ?? {}) as JsonObject;
+      const { runId } = await engine.start({ ...call, workflow, tenant, team, input, dryRun, idempotencyKey, labels });
+      auditDetail(context, {
+        tenant,
+        details: { run: runId, revision: String(workflow.version), dry_run: String(dryRun) },
+      });
+      return { runId };
+    },
+    async rerunRun({ id, fromStep, dryRun, input, useCurrentWorkflow }, context) {
+      const header = await visible(id, context);
+      requireRerunnable(header, fromStep);
+      const { tenant, team, workflowId, workflowVersion } = header;
+      const revision = useCurrentWorkflow ? undefined : workflowVersion;
+      const workflow = await startable(workflowId, revision, tenant);
+      const call = await callOf(context, { tenant, team, workflow: workflowId });
+      const source = await whole(header);
+      const wish = { source, workflow, fromStep, dryRun, input: input as JsonObject | undefined, call };
+      const runId = await rerun({ runs, runReader, workflows, engine }, wish);
+      auditDetail(context, { details: { run: runId, from_step: fromStep, dry_run: String(dryRun) } });
+      return { runId };
+    },
+  };
+}
+
+/** @throws DomainError failed_precondition */
+function requireRerunnable({ id, parent, status }: RunHeader, fromStep: string): void {
+  if (parent) {
+    const message = `run ${id} is a part of run ${parent.runId}; rerun that one`;
+    throw new DomainError("failed_precondition", message, { reason: "run_nested" });
+  }
+  if (status !== "compensating" || fromStep === "") return;
+  const message = `run ${id} is undoing its steps: they cannot be kept now`;
+  throw new DomainError("failed_precondition", message, { reason: "run_compensating" });
+}
