@@ -26,6 +26,9 @@ export function decide(draft: Draft, stepId: string, vote: VoteState): EventOutc
     draft.event("step_rejected", { ...about, status: "failed" });
     close(draft, state, stepId);
     endStep(draft, step, after, { status: "failed" });
+    // The step has no error of its own; that of the run says who and why.
+    const message = vote.reason || `rejected by ${vote.principal || `key:${vote.keyId}`}`;
+    if (draft.failure?.stepId === stepId) draft.failure.error = { code: "rejected", message };
   } else if (given >= needed) {
     draft.event("step_approved", { ...about, status: "succeeded" });
     close(draft, state, stepId);

@@ -480,6 +480,87 @@ describe("subworkflows", () => {
   });
 });
 
+describe("what is nested", () => {
+  it("has the time that its step has, and is cancelled when that is over", async () => {
+    const steps = { w: hands.job() };
+    const runId = await run({ b: { steps, timeout_sec: 0.3, retry: quick } });
+    await hands.request(childOf(runId, "b"), "w");
+
+    await platform.becomes(childOf(runId, "b"), "cancelled");
+    await hands.request(childOf(runId, "b", 2), "w");
+    await platform.becomes(runId, "timed_out");
+    await platform.reaches(`${childOf(runId, "b", 2)}:w@1`, "CANCELLED");
+    expect(await step(runId, "b")).toMatchObject({ status: "timed_out", attempts: 2 });
+  });
+
+  it("waits for people and signals as runs of their own", async () => {
+    const steps: Record<string, StepDocument> = { ap: { type: "approval" }, s: { type: "signal", depends_on: ["ap"] } };
+    const runId = await run({ f: { for_each: "[1, 2]", steps } });
+    for (const index of [0, 1]) {
+      const child = childOf(runId, `f[${index}]`);
+      await platform.becomes(child, "waiting");
+      const vote = { principal: "bob", role: "", keyId: "k", approved: true, reason: "", note: "", at: Date.now() };
+      await platform.engine.apply(child, { kind: "decide", stepKey: "ap", vote });
+      await platform.engine.apply(child, { kind: "signal", name: "s", payload: index, by: "bob" });
+    }
+
+    await platform.becomes(runId, "succeeded");
+    expect(await outputOf(runId)).toEqual([0, 1]);
+  });
+
+  it("undoes what it did itself before the run around it hears of its failure", async () => {
+    const undoable = (depends_on: string[] = []) => hands.job({ depends_on, on_failure: hands.undo() });
+    const runId = await run({
+      a: undoable(),
+      b: { depends_on: ["a"], steps: { c: undoable(), x: hands.job({ depends_on: ["c"] }) } },
+    });
+    const child = childOf(runId, "b");
+    await hands.succeed(runId, "a");
+    await hands.succeed(child, "c");
+    await hands.fail(child, "x", "no");
+    await hands.request(child, "c!undo");
+    expect((await platform.run(runId)).status).toBe("running");
+    await hands.succeed(child, "c!undo");
+    await hands.succeed(runId, "a!undo");
+
+    const { error } = await platform.becomes(runId, "failed");
+    expect(error?.message).toBe("step b failed: step x failed: no");
+  });
+
+  it("may fail where the definition goes on", async () => {
+    const allowed: StepDocument = { on_error: "continue" };
+    const runId = await run({
+      f: hands.job({ ...allowed, for_each: "[1]" }),
+      l: { ...hands.job(allowed), type: "loop", while: "true" },
+      p: { ...allowed, type: "parallel", branches: { x: { steps: { w: hands.job() } } } },
+      end: {
+        type: "transform",
+        expression: "[steps.f.status, steps.l.status, steps.p.status]",
+        depends_on: ["f", "l", "p"],
+      },
+    });
+    await hands.fail(runId, "f[0]");
+    await hands.fail(runId, "l[0]");
+    await hands.fail(childOf(runId, "p[x]"), "w");
+
+    await platform.becomes(runId, "succeeded");
+    expect(await outputOf(runId)).toEqual(["failed", "failed", "failed"]);
+  });
+
+  it("hands large outputs on as pointers", async () => {
+    const { id } = await platform.define({ w: hands.job() });
+    const runId = await run({
+      s: { type: "subworkflow", workflow_id: id, output_path: "o" },
+      t: { type: "transform", expression: "[ctx.o, steps.s.result_ptr]", depends_on: ["s"] },
+    });
+    await hands.succeed(childOf(runId, "s"), "w", "x".repeat(300_000));
+
+    await platform.becomes(runId, "succeeded");
+    const pointer = `redis://res:${childOf(runId, "s")}:w@1`;
+    expect(await outputOf(runId)).toEqual([pointer, pointer]);
+  });
+});
+
 describe("large fan-outs", () => {
   it("takes 2 000 units through with never more than 50 at work", async () => {
     let most = 0;

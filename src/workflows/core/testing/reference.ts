@@ -2,6 +2,7 @@ import type { Json } from "../../expressions/index.ts";
 import type { JobDocument, StepDocument, WorkflowDocument } from "../../model/document.ts";
 import type { RunDefaults, RunEvent, RunStatus, StepStatus } from "../state.ts";
 import { Meaningless, meaningOf, type View } from "./meaning.ts";
+import { type End, isNested, type Said, targetsOf, type Verdict, verdictOf } from "./verdict.ts";
 
 /** Something that is at work, or was: a step, a unit of one, the undoing of one. */
 export interface Work {
@@ -30,7 +31,6 @@ export interface About {
   defaults: RunDefaults;
 }
 
-type End = "failed" | "timed_out" | "cancelled";
 type Answer = "applied" | "ignored" | "refused";
 const good = new Set<StepStatus>(["succeeded", "skipped"]);
 
@@ -116,7 +116,8 @@ export class Reference {
   }
 
   #set(id: string, status: StepStatus): Step {
-    const step: Step = { ...(this.steps.get(id) ?? untouched()), status };
+    const step = this.steps.get(id) ?? { ...untouched(), status };
+    step.status = status;
     delete step.dueAt;
     this.steps.set(id, step);
     return step;
@@ -343,7 +344,7 @@ export class Reference {
     return { id, work: step?.units[at], job: document, unit: at };
   }
 
-  #reported(event: Extract<RunEvent, { kind: "job-ended" | "run-ended" | "simulated" | "refused" }>): Answer {
+  #reported(event: Said): Answer {
     const { id, work, job, unit } = this.#find(event.stepKey);
     const named = "jobId" in event ? event.jobId : "runId" in event ? event.runId : event.id.replace(/^\w+:/, "");
     if (!work || !job) return "ignored";
@@ -359,10 +360,9 @@ export class Reference {
   }
 
   #isTriedAgain(work: Work, { retry }: JobDocument, { status, reason }: Verdict): boolean {
-    const { max_retries = 0, on = ["failed", "timed_out"] } = retry ?? {
-      max_retries: this.#about.defaults.maxRetries ?? 0,
-    };
-    const isTriedAgain = reason !== undefined && on.includes(reason) && work.attempts <= max_retries;
+    const { on = ["failed", "timed_out"] } = retry ?? {};
+    const most = (retry ? retry.max_retries : this.#about.defaults.maxRetries) ?? 0;
+    const isTriedAgain = reason !== undefined && on.includes(reason) && work.attempts <= most;
     work.status = isTriedAgain ? "pending" : status;
     if (isTriedAgain) work.dueAt = this.#now + 1_000 * 2 ** (work.attempts - 1);
     return isTriedAgain;
@@ -482,42 +482,3 @@ function untouched(): Omit<Step, "status"> {
   return { ...lists, attempts: 0, approvals: 0, isForgiven: false, isNotTaken: false };
 }
 
-/** Each execution is a run of its own. */
-function isNested({ type, steps, workflow_id }: StepDocument): boolean {
-  return type === "parallel" || steps !== undefined || workflow_id !== undefined;
-}
-
-function targetsOf({ type, cases = [], default: otherwise = [] }: StepDocument): string[][] {
-  return type === "switch" ? [...cases.map(({ steps }) => steps), otherwise] : [];
-}
-
-interface Verdict {
-  status: "succeeded" | End;
-  reason?: "failed" | "timed_out" | "denied";
-  output?: Json | undefined;
-}
-
-function verdictOf(
-  event: Extract<RunEvent, { kind: "job-ended" | "run-ended" | "simulated" | "refused" }>,
-  step: StepDocument,
-): Verdict {
-  if (event.kind === "refused") return { status: "failed" };
-  if (event.kind === "simulated") {
-    return event.decision === "DENY"
-      ? { status: "failed" }
-      : { status: "succeeded", output: step.dry_run_output ?? null };
-  }
-  const said = event.kind === "run-ended" ? event.status.toUpperCase() : event.state;
-  const output = event.output?.isInlined ? (event.output.output ?? null) : event.output?.resultPtr;
-  switch (said) {
-    case "SUCCEEDED":
-      return { status: "succeeded", output };
-    case "CANCELLED":
-      return { status: "cancelled" };
-    case "TIMEOUT":
-    case "TIMED_OUT":
-      return { status: "timed_out", reason: "timed_out" };
-    default:
-      return { status: "failed", reason: said === "DENIED" ? "denied" : "failed" };
-  }
-}

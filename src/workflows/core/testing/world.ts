@@ -91,22 +91,25 @@ export class World {
   }
 
   finish(attempt: Attempt): void {
-    for (let again = attempt; ; again = this.begin(attempt.events)) {
-      const { advanced, loaded, version } = again;
-      const isApplied = advanced.outcomes.some(({ kind }) => kind === "applied");
-      const isCurrent = version === this.store.version;
-      if (!isApplied && isCurrent) return this.#taken(again);
-      const before = this.store.header;
-      const stepsBefore = new Map(this.store.steps);
-      if (!isApplied || !this.store.commit(version, advanced)) {
-        this.#remembered = undefined; // somebody else was faster
-        continue;
-      }
-      this.#remember(loaded, advanced);
-      for (const effect of advanced.changes.effects) this.everOwed.set(effect.id, effect);
-      checkCommit(this, { before, stepsBefore, commit: advanced });
-      return this.#taken(again);
+    let last = attempt;
+    while (!this.#write(last)) {
+      this.#remembered = undefined; // somebody else was faster
+      last = this.begin(attempt.events);
     }
+    this.#tellReference(last);
+  }
+
+  /** False when it has to be decided again: on what is there now. */
+  #write({ advanced, loaded, version }: Attempt): boolean {
+    const isApplied = advanced.outcomes.some(({ kind }) => kind === "applied");
+    if (!isApplied) return version === this.store.version;
+    const before = this.store.header;
+    const stepsBefore = new Map(this.store.steps);
+    if (!this.store.commit(version, advanced)) return false;
+    this.#remember(loaded, advanced);
+    for (const effect of advanced.changes.effects) this.everOwed.set(effect.id, effect);
+    checkCommit(this, { before, stepsBefore, commit: advanced });
+    return true;
   }
 
   crash(): void {
@@ -142,7 +145,7 @@ export class World {
     this.#remembered = { workflow, parts, header, version: this.store.version };
   }
 
-  #taken({ events, nowMs, advanced: { outcomes } }: Attempt): void {
+  #tellReference({ events, nowMs, advanced: { outcomes } }: Attempt): void {
     if (!this.options.isWhole) return;
     for (const [at, event] of events.entries()) {
       const expected = this.reference.take(event, nowMs);
