@@ -166,7 +166,7 @@ function matchKeys(
     const of = Object.hasOwn(fields, name) ? fields[name] : undefined;
     if (of === undefined) {
       const hint = () => didYouMean(key, Object.keys(fields));
-      problems.error("unknown_field", at, `there is no field ${describe(key)}`, { atKey: true, hint });
+      problems.error("unknown_field", at, `there is no field "${key.slice(0, 64)}"`, { atKey: true, hint });
     } else if (given.has(name) || (name !== key && Object.hasOwn(value, name))) {
       problems.error("duplicate_key", at, `${key} means ${name}, which is there twice`, { atKey: true });
     } else {

@@ -108,6 +108,18 @@ describe("owed()", () => {
     await expect.poll(() => store.owed(0, 10, 50)).toEqual([{ runId: "r", effects: [goOn("old"), goOn("new")] }]);
   });
 
+  it("does not hold up an effect that becomes overdue while older ones are claimed", async () => {
+    await store.create(newRun("r", {}, { effects: [goOn("old")] }));
+    await sleep(80);
+    await store.commit(commitOf(baseHeader("r"), 1, { effects: [goOn("young")] }));
+    await sleep(40);
+    expect(await store.owed(0, 10, 60_000)).toEqual([{ runId: "r", effects: [goOn("old")] }]);
+    await sleep(120);
+
+    expect(await store.owed(0, 10, 60_000)).toEqual([{ runId: "r", effects: [goOn("old"), goOn("young")] }]);
+    expect(await store.owed(0, 10, 60_000)).toEqual([]);
+  });
+
   it("shows nothing that is settled, by itself or by a commit", async () => {
     await store.create(newRun("r", {}, { effects: [goOn("a"), goOn("b"), goOn("c")] }));
     await store.commit(commitOf(baseHeader("r"), 1, { settled: ["a"] }));

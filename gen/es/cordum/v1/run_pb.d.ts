@@ -1596,7 +1596,8 @@ export declare const RunService: GenService<{
     output: typeof CancelRunResponseSchema;
   },
   /**
-   * Starts nothing new until the run is resumed. What is at work goes on, and its results are kept.
+   * Starts nothing new until the run is resumed. What is at work goes on, and its
+   * results are kept; nested runs are at work, too.
    *
    * @generated from rpc cordum.v1.RunService.PauseRun
    */

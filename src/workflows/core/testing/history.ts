@@ -22,6 +22,7 @@ function optionsOf(genes: Genes): WorldOptions {
   const few = { unitsPerCommit: 1 + genes.below(2), stepsPerCommit: 1 + genes.below(3) };
   return {
     isDry: genes.oneIn(8),
+    isNested: genes.oneIn(5),
     isWhole,
     limits: { ...defaultLimits, maxSignals: 3, ...(!isWhole && few) },
     memory: genes.pick(["as before", "nothing", "everything"]),

@@ -1,6 +1,6 @@
 import type { CompiledStep } from "../../model/compiled.ts";
 import { stepOfKey } from "../draft.ts";
-import { type RunHeader, type StepState, terminalRuns, terminalSteps } from "../state.ts";
+import { type FanState, type RunHeader, type StepState, terminalRuns, terminalSteps } from "../state.ts";
 import { withDefaults } from "../units.ts";
 import type { Commit } from "./memory-store.ts";
 import { runId, type World } from "./world.ts";
@@ -71,11 +71,7 @@ function checkStep(world: World, key: string, state: StepState, { stepsBefore, c
     const isEarly = !state.notTaken && step.dependsOn.some((on) => !settled.has(commit.header.letters[on] ?? ""));
     must(!isEarly, `${key} begins before what it depends on has ended`);
   }
-  if (state.fan && state.status === "running") {
-    const atWork = [...store.steps].filter(([unit, { status }]) => unit.startsWith(`${key}[`) && status === "running");
-    must(atWork.length <= step.maxParallel, `${atWork.length} units of ${key} are at work`);
-    must(atWork.length === state.fan.running, `${atWork.length} units of ${key} are at work, not ${state.fan.running}`);
-  }
+  if (state.fan && state.status === "running") checkFan(world, key, state.fan, step);
   if (earlier?.status === state.status && earlier.attempts === state.attempts) return;
   if (isUntouched(state)) return;
   const told = commit.changes.events.filter((event) => isAbout(event.stepId ?? "", event.type, key)).at(-1);
@@ -84,6 +80,15 @@ function checkStep(world: World, key: string, state: StepState, { stepsBefore, c
     told?.status === (isUndoOver ? "failed" : state.status),
     `${key} is ${state.status} and the timeline says ${told?.type} ${told?.status}`,
   );
+}
+
+function checkFan({ store }: World, key: string, fan: FanState, step: CompiledStep): void {
+  const units = [...store.steps].filter(([unit]) => unit.startsWith(`${key}[`));
+  const count = (wanted: string) => units.filter(([, { status }]) => status === wanted).length;
+  must(count("running") <= step.maxParallel, `${count("running")} units of ${key} are at work`);
+  const found = [count("running"), count("succeeded"), count("pending"), units.length];
+  const kept = [fan.running, fan.succeeded, fan.waiting, fan.next];
+  must(found.join() === kept.join(), `units of ${key} at work, succeeded, waiting, begun: ${found}, it says ${kept}`);
 }
 
 /** The end of a compensation is told of the step that is undone. */
@@ -130,6 +135,8 @@ export function checkEnd(world: World): void {
   for (const [key, { status }] of store.steps)
     must(terminalSteps.has(status), `the run has ended and ${key} is ${status}`);
   for (const { id, isAtWork } of outside.values()) must(!isAtWork, `the run has ended and ${id} is at work`);
+  const isTold = world.everOwed.has(`tell:${runId}`);
+  must(isTold === (store.header.parent !== undefined), `whoever waits for the run is ${isTold ? "" : "not "}told`);
   must(store.owed.size === 0, `${[...store.owed.keys()]} are owed`);
   must(store.timers.size === 0, `${[...store.timers.keys()]} are left`);
   for (const [key, { status, jobId, runId: child, attempts }] of store.steps) {

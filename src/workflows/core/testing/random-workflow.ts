@@ -78,7 +78,7 @@ function randomStep(genes: Genes, dependsOn: string[], id: string): StepDocument
     ...(dependsOn.length > 0 && { depends_on: dependsOn }),
     ...(isPlainGate && { condition: condition(genes, dependsOn) }),
     ...(genes.oneIn(4) && { on_error: "continue" }),
-    ...(mayHaveResult && genes.oneIn(3) && { output_path: genes.pick(["p", "p.q", "z"]) }),
+    ...(mayHaveResult && genes.oneIn(2) && { output_path: genes.pick(["p", "p.q", "z"]) }),
     ...(mayHaveResult && genes.oneIn(3) && { on_failure: { topic: "job.undo", ...retry(genes) } }),
   };
 }
@@ -127,7 +127,7 @@ const parallel: Make = (genes) => ({
 const loop: Make = (genes) => ({
   type: "loop",
   ...(genes.oneIn(2) ? { topic: "job.turn" } : { steps: body.steps }),
-  ...[{ while: "iteration < 2" }, { until: "previous == 1" }, { while: "iteration < 1" }, { until: "iteration == 2" }][
+  ...[{ while: "iteration < 2" }, { until: "previous == 1" }, { until: "iteration < 2" }, { until: "iteration == 2" }][
     genes.below(4)
   ],
   ...(genes.oneIn(2) && { max_iterations: 1 + genes.below(3) }),
@@ -163,7 +163,7 @@ const kinds: [Make, ...Make[]] = [
   signal,
   (genes) => ({ type: "delay", ...(genes.oneIn(4) ? {} : { delay_sec: 1 + genes.below(20) }) }),
   (genes, dependsOn) => ({ type: "condition", condition: condition(genes, dependsOn) }),
-  (genes) => ({ type: "transform", expression: genes.pick(["input.n", "input.items", "1 / 0", "ctx.p"]) }),
+  (genes) => ({ type: "transform", expression: genes.pick(["input.n", "ctx.p", "input.items", "ctx.p.q", "1 / 0"]) }),
   (genes) => ({
     type: "switch",
     cases: [...(genes.oneIn(2) ? [{ when: condition(genes, []), steps: [] }] : [])],

@@ -12,6 +12,7 @@ import { checkSameAnswers } from "./same-answers.ts";
 
 export interface WorldOptions {
   isDry: boolean;
+  isNested: boolean;
   defaults: RunDefaults;
   limits: CoreLimits;
   /** What is remembered of a run between its events. */
@@ -223,7 +224,7 @@ export class World {
   }
 }
 
-function newHeader(steps: number, { isDry, defaults }: WorldOptions): RunHeader {
+function newHeader(steps: number, { isDry, isNested, defaults }: WorldOptions): RunHeader {
   return {
     id: runId,
     workflowId: "random",
@@ -245,5 +246,6 @@ function newHeader(steps: number, { isDry, defaults }: WorldOptions): RunHeader 
     requester: { keyId: "k", principal: requester },
     defaults,
     ...(isDry && { dryRun: true }),
+    ...(isNested && { parent: { runId: "r0", stepKey: "a" } }),
   };
 }
