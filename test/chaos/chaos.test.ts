@@ -10,6 +10,7 @@ describe("the platform under faults", () => {
       durationMs: 12_000,
       jobsPerSecond: 30,
       runsPerSecond: 4,
+      slowRunSeconds: 3,
       lanes: 3,
       maxPauseMs: 800,
       maxOutageMs: 1_500,

@@ -7,7 +7,7 @@ const { values } = parseArgs({
     minutes: { type: "string", default: "10" },
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
     rate: { type: "string", default: "30" },
-    runs: { type: "string", default: "6" },
+    runs: { type: "string", default: "20" },
     only: { type: "string", multiple: true },
     verbose: { type: "boolean", default: false },
   },
@@ -19,11 +19,12 @@ const options: ChaosOptions = {
   durationMs: Number(values.minutes) * 60_000,
   jobsPerSecond: Number(values.rate),
   runsPerSecond: Number(values.runs),
+  slowRunSeconds: 60,
   lanes: 2,
   maxPauseMs: 4_000,
   maxOutageMs: 10_000,
   longestJobMs: 25_000,
-  settleWithinMs: 120_000,
+  settleWithinMs: 180_000,
   ...(values.only && { only: values.only }),
   // A lease must outlast two heartbeats of a worker, 5 s apart, for jobs that are longer than it.
   cluster: {

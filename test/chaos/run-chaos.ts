@@ -14,7 +14,7 @@ import { startLoad } from "./load.ts";
 import { createRandom, type Random } from "./random.ts";
 import { formatReport } from "./report.ts";
 import { collectRuns, countRuns, findRunProblems, findUnendedRuns } from "./run-evidence.ts";
-import { saveRunKinds } from "./run-kinds.ts";
+import { runKinds, saveRunKinds } from "./run-kinds.ts";
 import { startRunLoad } from "./run-load.ts";
 import { startWatch, type Watch } from "./watch.ts";
 
@@ -24,6 +24,8 @@ export interface ChaosOptions {
   durationMs: number;
   jobsPerSecond: number;
   runsPerSecond: number;
+  /** How long the slowest runs wait: with the rate this makes the number of runs at once. */
+  slowRunSeconds: number;
   /** Faults under way at the same time. */
   lanes: number;
   /** Between two faults of a lane, at most. */
@@ -63,10 +65,12 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosOutcome> {
     const watch = startWatch(gatewayUrls, apiKey);
     const memory = sampleMemory(cluster);
     const { jobsPerSecond } = options;
-    await saveRunKinds(client);
+    const kindsOfRuns = runKinds(options.slowRunSeconds);
+    await saveRunKinds(client, kindsOfRuns);
+    const atOnce = sampleRuns(bus);
     const complain = ledger.complain;
     const runLoad = startRunLoad({
-      ...{ gatewayUrls, apiKey, complain },
+      ...{ gatewayUrls, apiKey, complain, kinds: kindsOfRuns },
       runsPerSecond: options.runsPerSecond,
       random: random.fork(),
     });
@@ -85,12 +89,17 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosOutcome> {
     const jobs = await collect(client, cluster, ledger, watch, kinds);
     for (const job of findSlowest(jobs)) options.log(`slow: ${tellStory(job)}`);
     problems.push(...ledger.complaints, ...findProblems(jobs, ledger));
-    const runs = await collectRuns(client, runLoad.accepted.values(), readExecutionLog(cluster.executionLog));
+    const runs = await collectRuns(
+      client,
+      runLoad.accepted.values(),
+      readExecutionLog(cluster.executionLog),
+      kindsOfRuns,
+    );
     problems.push(...findRunProblems(runs));
     problems.push(...cluster.crashes.map(({ name, reason, log }) => `${name} ${reason}; the end of its log:\n${log}`));
     for (const [name, mb] of memory.stop()) if (mb > maxRssMb) problems.push(`${name} took ${Math.round(mb)} MB`);
     const numbers = { durationMs: endedAt - startedAt, settleMs, faults: injected, maxRssMb: memory.stop(), poison };
-    const shown = { seed: options.seed, runs: countRuns(runs), ...numbers };
+    const shown = { seed: options.seed, runs: `${countRuns(runs)}; at most ${atOnce.stop()} at once`, ...numbers };
     return { problems, report: formatReport(jobs, shown) };
   } finally {
     client.close();
@@ -208,6 +217,27 @@ function findProblems(jobs: readonly JobEvidence[], ledger: Ledger): string[] {
   });
   return violations.length > maxStories ? [...told, `and ${violations.length - maxStories} more`] : told;
 }
+
+/** The most runs that were under way at once: each holds a slot. */
+function sampleRuns(bus: BusProbe) {
+  let highest = 0;
+  const timer = setInterval(() => {
+    const count = bus.redis(["ZCARD", "{runs:default}:active"]);
+    count.then((found) => {
+      highest = Math.max(highest, Number(found));
+    }, ignoreOutage);
+  }, 1_000);
+  timer.unref();
+  return {
+    stop() {
+      clearInterval(timer);
+      return highest;
+    },
+  };
+}
+
+/** Redis is away now and then, by design. */
+function ignoreOutage(): void {}
 
 function sampleMemory({ members }: Cluster) {
   const highest = new Map<string, number>();

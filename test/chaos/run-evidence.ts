@@ -3,7 +3,7 @@ import { type Run, RunStatus, type TimelineEvent } from "@cordum/proto/cordum/v1
 import type { CordumClient } from "@cordum/sdk";
 import { checkRun, type RunEvidence, tellRun } from "./check-run.ts";
 import type { ExecutionEntry } from "./execution-log.ts";
-import { type RunKind, runKinds } from "./run-kinds.ts";
+import type { RunKind } from "./run-kinds.ts";
 import type { AcceptedRun } from "./run-load.ts";
 
 const maxStories = 10;
@@ -13,6 +13,7 @@ export async function collectRuns(
   client: CordumClient,
   accepted: Iterable<AcceptedRun>,
   executions: readonly ExecutionEntry[],
+  kinds: Record<string, RunKind>,
 ): Promise<RunEvidence[]> {
   const byRun = Map.groupBy(executions, ({ jobId }) => jobId.slice(0, Math.max(0, jobId.lastIndexOf(":"))));
   const left = [...accepted];
@@ -22,7 +23,7 @@ export async function collectRuns(
       const run = await readRun(client, one.runId);
       const events = run ? await readEvents(client, one.runId) : [];
       const own = Map.groupBy(byRun.get(one.runId) ?? [], ({ jobId }) => jobId);
-      found.push({ accepted: one, kind: runKinds[one.kind] as RunKind, run, events, executions: own });
+      found.push({ accepted: one, kind: kinds[one.kind] as RunKind, run, events, executions: own });
     }
   };
   await Promise.all(Array.from({ length: 16 }, readSome));

@@ -19,7 +19,16 @@ export interface RunKind {
 const work = { topic: "job.chaos.work", input: { workMs: "${input.workMs}" } };
 const failing = { topic: "job.chaos.failing", input: { workMs: "${input.workMs}" } };
 
-export const runKinds: Record<string, RunKind> = {
+/** @param slowSeconds - how long the slowest runs wait for nothing: the longer, the more are under way at once */
+export function runKinds(slowSeconds: number): Record<string, RunKind> {
+  return { ...quickKinds, slow: { ...slow, document: { steps: { wait: delay(slowSeconds), a: afterWait } } } };
+}
+
+const delay = (seconds: number) => ({ type: "delay", delay_sec: seconds });
+const afterWait = { ...work, depends_on: ["wait"] };
+const slow = { weight: 10, ends: RunStatus.SUCCEEDED };
+
+const quickKinds: Record<string, RunKind> = {
   chain: {
     weight: 6,
     ends: RunStatus.SUCCEEDED,
@@ -128,8 +137,8 @@ export function inputOf(random: Random): { workMs: number; list: number[] } {
 }
 
 /** Saves all definitions. */
-export async function saveRunKinds({ workflows }: CordumClient): Promise<void> {
-  for (const [name, { document }] of Object.entries(runKinds)) {
+export async function saveRunKinds({ workflows }: CordumClient, kinds: Record<string, RunKind>): Promise<void> {
+  for (const [name, { document }] of Object.entries(kinds)) {
     await workflows.saveWorkflow({ source: JSON.stringify({ id: `chaos.${name}`, ...document }) });
   }
 }

@@ -5,7 +5,7 @@ import { RunStatus } from "@cordum/proto/cordum/v1/run_pb.js";
 import { createClient } from "@cordum/sdk";
 import { createAsk } from "./ask.ts";
 import type { Random } from "./random.ts";
-import { inputOf, runKinds } from "./run-kinds.ts";
+import { inputOf, type RunKind } from "./run-kinds.ts";
 
 /** A run that a gateway has accepted. */
 export interface AcceptedRun {
@@ -18,6 +18,7 @@ export interface AcceptedRun {
 export interface RunLoadOptions {
   gatewayUrls: readonly string[];
   apiKey: string;
+  kinds: Record<string, RunKind>;
   runsPerSecond: number;
   random: Random;
   complain: (text: string) => void;
@@ -33,10 +34,11 @@ const tickMs = 100;
 const maxCalls = 64;
 
 /** A constant stream of runs, started, approved, signalled, and now and then paused or cancelled. */
-export function startRunLoad({ gatewayUrls, apiKey, runsPerSecond, random, complain }: RunLoadOptions): RunLoad {
+export function startRunLoad(options: RunLoadOptions): RunLoad {
+  const { gatewayUrls, apiKey, kinds, runsPerSecond, random, complain } = options;
   const clients = gatewayUrls.map((gateway) => createClient({ gateway, apiKey, principal: "chaos" }));
   const untilAnswered = createAsk(clients, random);
-  const names = Object.entries(runKinds).flatMap(([name, { weight }]) => Array<string>(weight).fill(name));
+  const names = Object.entries(kinds).flatMap(([name, { weight }]) => Array<string>(weight).fill(name));
   const accepted = new Map<string, AcceptedRun>();
   const calls = new Set<Promise<void>>();
   let owed = 0;
@@ -61,7 +63,7 @@ export function startRunLoad({ gatewayUrls, apiKey, runsPerSecond, random, compl
     if (random.chance(0.1)) begin(startAgain(request, runId));
     if (random.chance(0.05)) begin(cancelSoon(run));
     else if (random.chance(0.08)) begin(pauseForAWhile(run));
-    const { approval, signal } = runKinds[kind] ?? {};
+    const { approval, signal } = kinds[kind] ?? {};
     if (approval) begin(approve(run, approval));
     if (signal) begin(send(run, signal));
   }

@@ -320,6 +320,8 @@ function undoReported(draft: Draft, step: CompiledStep, key: string, state: Step
   if (job && reason && error && scheduleRetry(draft, job, key, state, reason, error)) return applied;
   const { dueAt: _due, ...kept } = state;
   draft.setStep(key, { ...kept, status, completedAt: draft.now.nowMs, ...(error && { error }) });
+  const about = { stepId: key, ...(state.jobId && { jobId: state.jobId }), status };
+  draft.event("step_completed", { ...about, ...(error && { message: error.message }) });
   undoEnded(draft, step.id, status === "succeeded" ? undefined : (error?.message ?? status));
   return applied;
 }

@@ -400,5 +400,3 @@ export function stepOfKey(workflow: CompiledWorkflow, key: string): CompiledStep
 export function unitOfKey(key: string): string | undefined {
   return /\[(.*)\]$/.exec(key)?.[1];
 }
-
-export const undoSuffix = "!undo";

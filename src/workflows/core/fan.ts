@@ -136,7 +136,7 @@ export function unitEnded(
 /** A unit waits for its backoff, or its backoff is over. */
 export function unitWaits(draft: Draft, step: CompiledStep): void {
   const parent = draft.step(step.id);
-  if (!parent?.fan) return;
+  if (!parent?.fan || parent.status !== "running") return;
   const { fan } = parent;
   draft.setStep(step.id, { ...parent, fan: { ...fan, running: fan.running - 1, waiting: fan.waiting + 1 } });
   goOnWithFan(draft, step);
@@ -144,7 +144,7 @@ export function unitWaits(draft: Draft, step: CompiledStep): void {
 
 export function unitIsDue(draft: Draft, step: CompiledStep, index: number): void {
   const parent = draft.step(step.id);
-  if (!parent?.fan || parent.fan.due.includes(index)) return;
+  if (!parent?.fan || parent.status !== "running" || parent.fan.due.includes(index)) return;
   draft.setStep(step.id, { ...parent, fan: { ...parent.fan, due: [...parent.fan.due, index] } });
   goOnWithFan(draft, step);
 }

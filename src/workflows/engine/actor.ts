@@ -3,7 +3,7 @@ import { advance, type Loaded } from "../core/advance.ts";
 import { type Changes, type Circumstances, type Needs, type RunParts, schemaKey } from "../core/draft.ts";
 import type { EventOutcome } from "../core/outcome.ts";
 import { type RunEvent, type RunHeader, terminalRuns, terminalSteps } from "../core/state.ts";
-import type { RunStore } from "../store/index.ts";
+import type { RunChanges, RunStore } from "../store/index.ts";
 
 /** What an actor asks of its surroundings. */
 export interface ActorPorts {
@@ -86,6 +86,11 @@ export class RunActor {
     });
   }
 
+  /** The run as this process has just created it, so that it need not be read. */
+  adopt(created: Loaded): void {
+    if (this.isIdle) this.#cached ??= { ...created, version: 1 };
+  }
+
   async idle(): Promise<void> {
     await this.#working;
   }
@@ -144,15 +149,7 @@ export class RunActor {
       expected: cached.version,
       header,
       previousStatus: cached.header.status,
-      steps: changes.steps,
-      outputs: changes.outputs,
-      inputs: changes.inputs,
-      ctx: changes.ctx,
-      items: changes.items,
-      events: changes.events,
-      effects: changes.effects,
-      timers: [...changes.timers.values()],
-      ...(changes.output !== undefined && { output: changes.output }),
+      ...toWrites(changes),
     });
     if (reply.kind === "missing") {
       this.#cached = undefined;
@@ -160,7 +157,9 @@ export class RunActor {
     }
     if (reply.kind === "conflict") return "conflict";
     const before = cached.header;
-    remember(cached, header, changes);
+    cached.version++;
+    cached.header = header;
+    remember(cached.parts, changes);
     onCommit({ before, loaded: cached, changes, atUs: reply.atUs });
     if (sizeOf(cached.parts) > maxKeptParts) forgetEndedUnits(cached.parts);
     if (sizeOf(cached.parts) > maxKeptParts) this.#cached = undefined;
@@ -217,10 +216,13 @@ function keysOf(event: RunEvent): string[] {
   return end < 0 ? [event.stepKey] : [event.stepKey, event.stepKey.slice(0, end)];
 }
 
-function remember(cached: Cached, header: RunHeader, changes: Changes): void {
-  const { parts } = cached;
-  cached.version++;
-  cached.header = header;
+/** What is written of changes. */
+export function toWrites({ payloads: _beside, timers, output, ...changes }: Changes): RunChanges {
+  return { ...changes, timers: [...timers.values()], ...(output !== undefined && { output }) };
+}
+
+/** Adds what is written to what is known. */
+export function remember(parts: RunParts, changes: Changes): void {
   copyInto(parts.steps, changes.steps);
   copyInto(parts.outputs, changes.outputs);
   copyInto(parts.inputs, changes.inputs);

@@ -2,7 +2,10 @@ import { DomainError } from "../../errors/index.ts";
 import { compileSchema, formatViolations } from "../../schemas/index.ts";
 import type { EventOutcome } from "../core/outcome.ts";
 import { type Effect, type RunEvent, terminalRuns } from "../core/state.ts";
-import { type ActorPorts, type Committed, RunActor } from "./actor.ts";
+import type { CompiledWorkflow } from "../model/index.ts";
+import type { CreateReply, NewRun } from "../store/index.ts";
+import { type ActorPorts, type Committed, RunActor, remember, toWrites } from "./actor.ts";
+import { beginRun } from "./begin-run.ts";
 import { createEffects, type EffectContext } from "./effects.ts";
 import { observe } from "./observe.ts";
 import type { EnginePorts } from "./ports.ts";
@@ -32,7 +35,7 @@ export function createEngine(ports: EnginePorts): Engine {
   const actors = new Map<string, RunActor>();
   const working = new Set<Promise<void>>();
   const apply = (runId: string, event: RunEvent) => actorOf(runId).apply(event);
-  const starter = createStarter(ports, apply);
+  const starter = createStarter(ports, { apply, createBegun });
   const effects = createEffects({ ...ports, apply, startChild: starter.startChild });
 
   const actorPorts: ActorPorts = {
@@ -93,6 +96,21 @@ export function createEngine(ports: EnginePorts): Engine {
     }
   }, 5_000).unref();
 
+  /** Records a run together with what it does first. */
+  async function createBegun(run: NewRun, workflow: CompiledWorkflow): Promise<CreateReply> {
+    const { loaded, changes } = await beginRun(run, workflow, actorPorts);
+    const { id } = run.header;
+    if (changes.payloads.size > 0) await actorPorts.putPayloads(changes.payloads);
+    const reply = await runs.create({ ...run, ...toWrites(changes), header: loaded.header });
+    if (reply.kind !== "created") return reply;
+    publishRun(ports.bus, undefined, run.header, reply.atUs);
+    remember(loaded.parts, changes);
+    onCommit({ before: run.header, loaded, changes, atUs: reply.atUs });
+    delete loaded.parts.input; // it may be large, and most often another process goes on with the run
+    actorOf(id).adopt(loaded);
+    return reply;
+  }
+
   function onCommit(commit: Committed): void {
     const { before, loaded, changes, atUs } = commit;
     const { header } = loaded;
@@ -113,8 +131,8 @@ export function createEngine(ports: EnginePorts): Engine {
   /** What a step looked like when the effect was decided is in memory; the rest is read. */
   function contextOf({ header, workflow, parts }: Committed["loaded"]): EffectContext {
     const { id } = header;
+    const { input } = parts;
     const readInput = memo(async () => {
-      const { input } = parts;
       return input !== undefined ? input : ((await runs.loadParts(id, { input: true })).input ?? null);
     });
     return {

@@ -5,6 +5,6 @@ export { checkCron, nextCronTime } from "./next-time.ts";
 export type { EnginePorts, Simulator, Workflows } from "./ports.ts";
 export { openRunDefaults } from "./run-defaults.ts";
 export { flushRuns, toWireStatus } from "./run-events.ts";
-export { type KeptSteps, type RunRequest, runIdForKey } from "./start-run.ts";
+export type { KeptSteps, RunRequest } from "./start-run.ts";
 export { type SweeperOptions, startSweeper } from "./sweeper.ts";
 export { bodyOf, createWorkflows } from "./workflows.ts";

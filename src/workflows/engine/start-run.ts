@@ -6,7 +6,7 @@ import type { EventOutcome } from "../core/outcome.ts";
 import type { BodyPath, RunEvent, RunHeader } from "../core/state.ts";
 import type { Json } from "../expressions/index.ts";
 import type { CompiledWorkflow, JsonObject } from "../model/index.ts";
-import type { NewRun } from "../store/index.ts";
+import type { CreateReply, NewRun } from "../store/index.ts";
 import type { ChildRun } from "./effects.ts";
 import type { EnginePorts } from "./ports.ts";
 import { publishRun } from "./run-events.ts";
@@ -56,21 +56,28 @@ export interface Starter {
 
 const beginId = "begin";
 
-export function createStarter(
-  ports: EnginePorts,
-  apply: (runId: string, event: RunEvent) => Promise<EventOutcome>,
-): Starter {
+interface StarterDeps {
+  apply(runId: string, event: RunEvent): Promise<EventOutcome>;
+  /** Records a run together with what it does first; that need not be begun. */
+  createBegun(run: NewRun, workflow: CompiledWorkflow): Promise<CreateReply>;
+}
+
+export function createStarter(ports: EnginePorts, { apply, createBegun }: StarterDeps): Starter {
   const { runs, slots, bus, log } = ports;
 
-  /** The run is recorded, and its beginning owed: whatever happens here, somebody begins it. */
-  async function begin(header: RunHeader, atUs: number): Promise<void> {
-    publishRun(bus, undefined, header, atUs);
+  /** Records a run that keeps steps of an earlier one, and its beginning as owed: whatever happens then, somebody begins it. */
+  async function createThenBegin(run: NewRun): Promise<CreateReply> {
+    const { header } = run;
+    const reply = await runs.create({ ...run, effects: [{ kind: "go-on", id: beginId }] });
+    if (reply.kind !== "created") return reply;
+    publishRun(bus, undefined, header, reply.atUs);
     try {
       await apply(header.id, { kind: "start" });
       runs.settle(header.id, [beginId]);
     } catch (error) {
       log.warn({ err: error, run_id: header.id }, "run recorded but not begun yet; the sweeper will");
     }
+    return reply;
   }
 
   return {
@@ -93,18 +100,11 @@ export function createStarter(
           },
         );
       }
-      const { letters: _letters, undoable: _undoable, ...kept } = request.kept ?? { letters: "", undoable: [] };
-      const reply = await runs.create({
-        header,
-        input,
-        fingerprint,
-        effects: [{ kind: "go-on", id: beginId }],
-        ...kept,
-      });
-      if (reply.kind === "created") {
-        await begin(header, reply.atUs);
-        return { runId, isNew: true };
-      }
+      const run = { header, input, fingerprint };
+      const reply = await (request.kept
+        ? createThenBegin({ ...run, ...partsOf(request.kept) })
+        : createBegun(run, workflow));
+      if (reply.kind === "created") return { runId, isNew: true };
       if (reply.fingerprint === fingerprint) return { runId, isNew: false };
       throw new DomainError(
         "already_exists",
@@ -119,16 +119,14 @@ export function createStarter(
       const target = await childWorkflow(ports, parent, step, scope);
       if (target.isOther) await checkInput(ports, target.workflow, parent.tenant, input);
       const header = toChildHeader(parent, target, { stepKey, runId });
-      const reply = await runs.create({
-        header,
-        input,
-        scope,
-        fingerprint: runId,
-        effects: [{ kind: "go-on", id: beginId }],
-      });
-      if (reply.kind === "created") await begin(header, reply.atUs);
+      await createBegun({ header, input, scope, fingerprint: runId }, target.workflow);
     },
   };
+}
+
+/** What is written of them; the rest is in the header. */
+function partsOf({ letters: _letters, undoable: _undoable, ...parts }: KeptSteps): Partial<NewRun> {
+  return parts;
 }
 
 /** The input against the definition's schema. */

@@ -20,7 +20,7 @@ export type {
   StepMetaDocument,
   WorkflowDocument,
 } from "./document.ts";
-export { stepIdPattern, workflowIdPattern } from "./fields.ts";
+export { workflowIdPattern } from "./fields.ts";
 export { type ParsedWorkflow, type ParseOptions, parseWorkflow } from "./parse-workflow.ts";
 export type { Problem } from "./problem.ts";
 export type { WorkflowSource } from "./read-source.ts";

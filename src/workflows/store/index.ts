@@ -5,7 +5,6 @@ export {
   type SaveDefinition,
   type SavedDefinition,
   type StoredDefinition,
-  startableVersions,
 } from "./definitions.ts";
 export type {
   CommitReply,

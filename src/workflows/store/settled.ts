@@ -4,6 +4,8 @@ import type { Batcher } from "../../redis/index.ts";
 /** Effects that are done, until that is written. */
 export interface SettledEffects {
   add(runId: string, effectIds: readonly string[]): void;
+  /** Those of a run that are gathered, for a commit to write; they are to be added again when it does not. */
+  take(runId: string): string[];
   /** Writes all that are gathered. */
   flush(): Promise<void>;
 }
@@ -24,16 +26,23 @@ export function createSettledEffects(batcher: Batcher, keyOf: (runId: string) =>
     await Promise.all([...gathered].map(([id, ids]) => batcher.run(keyOf(id), [id, ids.length, ...ids])));
   }
 
+  function add(runId: string, effectIds: readonly string[]): void {
+    if (effectIds.length === 0) return;
+    const ids = byRun.get(runId);
+    if (ids) ids.push(...effectIds);
+    else byRun.set(runId, [...effectIds]);
+    timer ??= setTimeout(() => {
+      // What is not written is carried out once more by the sweeper, which harms nobody.
+      flush().catch((error) => log?.warn({ err: error }, "effects of runs not settled"));
+    }, flushEveryMs);
+  }
+
   return {
-    add(runId, effectIds) {
-      if (effectIds.length === 0) return;
-      const ids = byRun.get(runId);
-      if (ids) ids.push(...effectIds);
-      else byRun.set(runId, [...effectIds]);
-      timer ??= setTimeout(() => {
-        // What is not written is carried out once more by the sweeper, which harms nobody.
-        flush().catch((error) => log?.warn({ err: error }, "effects of runs not settled"));
-      }, flushEveryMs);
+    add,
+    take(runId) {
+      const ids = byRun.get(runId) ?? [];
+      byRun.delete(runId);
+      return ids;
     },
     flush,
   };

@@ -139,9 +139,18 @@ export function createRunStore(redis: RedisClient, options: RunStoreOptions): Ru
     load: (runId, wanted) => loadRun(redis, key(runId), wanted),
     loadParts: (runId, wanted) => loadParts(redis, key(runId), wanted),
     async commit(commit) {
-      const [kind, atUs] = (await commits.run(key(commit.runId), commitArgs(commit))).map(Number);
-      if (kind === 1) return { kind: "committed", atUs: Number(atUs) };
-      return { kind: kind === 0 ? "missing" : "conflict" };
+      const { runId } = commit;
+      const done = settled.take(runId); // what would be written on its own soon
+      let isWritten = false;
+      try {
+        const args = commitArgs({ ...commit, settled: [...(commit.settled ?? []), ...done] });
+        const [kind, atUs] = (await commits.run(key(runId), args)).map(Number);
+        isWritten = kind === 1;
+        if (isWritten) return { kind: "committed", atUs: Number(atUs) };
+        return { kind: kind === 0 ? "missing" : "conflict" };
+      } finally {
+        if (!isWritten) settled.add(runId, done);
+      }
     },
     settle: (runId, effectIds) => settled.add(runId, effectIds),
     owes: async (runId, effectId) => (await redis.hexists(partKeys(key(runId)).owed, effectId)) === 1,

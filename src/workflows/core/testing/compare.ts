@@ -41,6 +41,7 @@ function expectWork(key: string, expected: Work, store: World["store"]): void {
 function expectOutput(key: string, expected: Work, store: World["store"]): void {
   const found = store.outputs.get(key);
   expectSame(`output of ${key}`, found?.isInlined ? found.output : undefined, expected.output);
+  expectSame(`pointer of ${key}`, found?.isInlined ? undefined : found?.resultPtr, expected.pointer);
 }
 
 function expectSame(what: string, found: unknown, expected: unknown): void {

@@ -33,24 +33,21 @@ function optionsOf(genes: Genes): WorldOptions {
 
 /** One thing that happens. */
 function act(world: World, genes: Genes): void {
-  switch (genes.below(10)) {
-    case 0:
-    case 1:
-      return performOne(world, genes);
-    case 2: {
-      const events = Array.from({ length: 2 + genes.below(3) }, () => eventOf(world, genes));
-      return tell(world, genes, events);
-    }
-    case 3: {
-      const [other] = world.underWay;
-      if (world.underWay.length < 2) world.underWay.push(world.begin([eventOf(world, genes)]));
-      else if (genes.oneIn(3)) world.crash();
-      else if (other) world.finish(world.underWay.splice(world.underWay.indexOf(other), 1)[0] ?? other);
-      return;
-    }
-    default:
-      return tell(world, genes, [eventOf(world, genes)]);
-  }
+  const what = genes.below(10);
+  if (what < 2) performOne(world, genes);
+  else if (what === 2) {
+    const events = Array.from({ length: 2 + genes.below(3) }, () => eventOf(world, genes));
+    tell(world, genes, events);
+  } else if (what === 3) goOnElsewhere(world, genes);
+  else tell(world, genes, [eventOf(world, genes)]);
+}
+
+/** Another replica has decided and not written yet; or it writes, or it is gone. */
+function goOnElsewhere(world: World, genes: Genes): void {
+  const { underWay } = world;
+  if (underWay.length < 2) underWay.push(world.begin([eventOf(world, genes)]));
+  else if (genes.oneIn(3)) world.crash();
+  else for (const attempt of underWay.splice(genes.below(2), 1)) world.finish(attempt);
 }
 
 /** Who says that something has ended says it until it has been taken note of, and that may get lost, too. */

@@ -12,6 +12,9 @@ export interface KeptTimer {
 
 export type Commit = Extract<Advanced, { kind: "advanced" }>;
 
+/** Of a run inside a run. */
+const outerScope = { item: 7 };
+
 /** One run as the store keeps it: every write is for a version, and takes its place. */
 export class MemoryStore {
   readonly workflow: CompiledWorkflow;
@@ -66,6 +69,7 @@ export class MemoryStore {
     const parts: RunParts = {
       ...empty,
       input: this.input,
+      scope: outerScope,
       ctx: new Map(this.ctx),
       steps: new Known(this.steps),
       outputs: new Known(this.outputs),
@@ -78,7 +82,7 @@ export class MemoryStore {
   loadMore(parts: RunParts, needs: Needs): void {
     if (needs.input) parts.input = this.input;
     if (needs.ctx) parts.ctx = new Map(this.ctx);
-    if (needs.scope) parts.scope = {};
+    if (needs.scope) parts.scope = outerScope;
     for (const key of needs.steps ?? []) parts.steps.set(key, this.steps.get(key));
     for (const key of needs.outputs ?? []) parts.outputs.set(key, this.outputs.get(key));
     for (const key of needs.inputs ?? []) parts.inputs.set(key, this.inputs.get(key));

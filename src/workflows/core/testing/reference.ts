@@ -9,7 +9,9 @@ export interface Work {
   status: StepStatus;
   attempts: number;
   dueAt?: number;
-  output?: Json;
+  output?: Json | undefined;
+  /** Where the output is, when it is too large to be seen. */
+  pointer?: string | undefined;
 }
 
 export interface Step extends Work {
@@ -175,12 +177,13 @@ export class Reference {
     else this.undoing.set(id, { status: "running", attempts: 1 });
   }
 
-  #endStep(id: string, status: StepStatus, output?: Json): void {
+  #endStep(id: string, status: StepStatus, output?: Json, pointer?: string): void {
     const step = this.#set(id, status);
     const { on_error, on_failure, output_path } = this.#step(id);
     if (status === "succeeded") {
-      if (output !== undefined) step.output = output;
-      if (output !== undefined && output_path) this.#put(output_path, output);
+      Object.assign(step, { output, pointer });
+      const shown = pointer ?? output;
+      if (shown !== undefined && output_path) this.#put(output_path, shown);
       if (on_failure) this.#done.push(id);
     } else if (on_error === "continue") step.isForgiven = true;
     else this.#failure ??= status as End;
@@ -306,7 +309,7 @@ export class Reference {
 
   #endFan(id: string, status: "succeeded" | End): void {
     const { units, items } = this.steps.get(id) as Step;
-    const list = items.map((_, at) => units[at]?.output ?? null);
+    const list = items.map((_, at) => units[at]?.pointer ?? units[at]?.output ?? null);
     const isNamed = this.#step(id).type === "parallel";
     const output = isNamed ? Object.fromEntries(list.map((value, at) => [String(items[at]), value])) : list;
     this.#endStep(id, status, output);
@@ -325,7 +328,8 @@ export class Reference {
     const previous = units.at(-1)?.output ?? null;
     const view = this.#view({ iteration: units.length, previous });
     const goesOn = whileIt ? meaningOf(whileIt, view) : units.length === 0 || !meaningOf(until, view);
-    if (!goesOn) this.#endStep(id, "succeeded", previous);
+    const pointer = units.at(-1)?.pointer;
+    if (!goesOn) this.#endStep(id, "succeeded", pointer === undefined ? previous : undefined, pointer);
     else if (units.length >= max_iterations) this.#endStep(id, "failed");
     else if (!this.isPaused) {
       units.push({ status: "pending", attempts: 0 });
@@ -345,7 +349,7 @@ export class Reference {
   }
 
   #reported(event: Said): Answer {
-    const { id, work, job, unit } = this.#find(event.stepKey);
+    const { work, job } = this.#find(event.stepKey);
     const named = "jobId" in event ? event.jobId : "runId" in event ? event.runId : event.id.replace(/^\w+:/, "");
     if (!work || !job) return "ignored";
     const isRun = isNested(job) && !event.stepKey.endsWith("!undo");
@@ -371,11 +375,11 @@ export class Reference {
   #judge(key: string, verdict: Verdict): "applied" {
     const { id, work, unit } = this.#find(key);
     if (!work) return "applied";
-    const { status, output } = verdict;
+    const { status, output, pointer } = verdict;
     const isTriedAgain = this.#isTriedAgain(work, this.#step(id), verdict);
-    if (unit === undefined && !isTriedAgain) this.#endStep(id, status, output);
+    if (unit === undefined && !isTriedAgain) this.#endStep(id, status, output, pointer);
     if (unit !== undefined) {
-      if (status === "succeeded" && output !== undefined) work.output = output;
+      if (status === "succeeded") Object.assign(work, { output, pointer });
       this.#unitChanged(id, isTriedAgain ? undefined : status);
     }
     return this.#follow();
@@ -481,4 +485,3 @@ function untouched(): Omit<Step, "status"> {
   const lists = { units: [], items: [], ready: [], voters: [] };
   return { ...lists, attempts: 0, approvals: 0, isForgiven: false, isNotTaken: false };
 }
-

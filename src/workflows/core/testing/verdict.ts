@@ -12,13 +12,11 @@ export interface Verdict {
   /** Why it may be tried again. */
   reason?: RetryReason;
   output?: Json | undefined;
+  pointer?: string | undefined;
 }
 
 /** What the end of a unit means for its step. */
-export function verdictOf(
-  event: Said,
-  step: StepDocument,
-): Verdict {
+export function verdictOf(event: Said, step: StepDocument): Verdict {
   if (event.kind === "refused") return { status: "failed" };
   if (event.kind === "simulated") {
     return event.decision === "DENY"
@@ -26,10 +24,12 @@ export function verdictOf(
       : { status: "succeeded", output: step.dry_run_output ?? null };
   }
   const said = event.kind === "run-ended" ? event.status.toUpperCase() : event.state;
-  const output = event.output?.isInlined ? (event.output.output ?? null) : event.output?.resultPtr;
+  const kept = event.output;
+  const output = kept?.isInlined ? (kept.output ?? null) : undefined;
+  const pointer = kept?.isInlined ? undefined : kept?.resultPtr;
   switch (said) {
     case "SUCCEEDED":
-      return { status: "succeeded", output };
+      return { status: "succeeded", output, pointer };
     case "CANCELLED":
       return { status: "cancelled" };
     case "TIMEOUT":
@@ -48,4 +48,3 @@ export function isNested({ type, steps, workflow_id }: StepDocument): boolean {
 export function targetsOf({ type, cases = [], default: otherwise = [] }: StepDocument): string[][] {
   return type === "switch" ? [...cases.map(({ steps }) => steps), otherwise] : [];
 }
-

@@ -211,7 +211,9 @@ export class World {
 
   end(one: Outside, state: Extract<RunEvent, { kind: "job-ended" }>["state"], genes: Genes): void {
     one.isAtWork = false;
-    const output = { output: values[genes.below(values.length)] ?? null, isInlined: true };
+    const isInlined = !genes.oneIn(8);
+    const small = { output: values[genes.below(values.length)] ?? null, isInlined };
+    const output = isInlined ? small : { resultPtr: `redis://res:${one.id}`, isInlined };
     const result = state === "SUCCEEDED" && !genes.oneIn(8) ? { output } : {};
     const { stepKey, id } = one;
     const ofRun = { SUCCEEDED: "succeeded", CANCELLED: "cancelled", TIMEOUT: "timed_out" } as const;
