@@ -10,6 +10,7 @@ import { LockService } from "@cordum/proto/cordum/v1/lock_pb.js";
 import { MemoryService } from "@cordum/proto/cordum/v1/memory_pb.js";
 import { PolicyService } from "@cordum/proto/cordum/v1/policy_pb.js";
 import { RunService } from "@cordum/proto/cordum/v1/run_pb.js";
+import { ScheduleService } from "@cordum/proto/cordum/v1/schedule_pb.js";
 import { SchemaService } from "@cordum/proto/cordum/v1/schema_pb.js";
 import { StatusService } from "@cordum/proto/cordum/v1/status_pb.js";
 import { StreamService } from "@cordum/proto/cordum/v1/stream_pb.js";
@@ -33,7 +34,12 @@ import type { Settings } from "../settings.ts";
 import { createStatusService } from "../status/index.ts";
 import { createStreamHub, createStreamService, createStreamSocketHandler } from "../streams/index.ts";
 import { createWorkerService } from "../workers/index.ts";
-import { createRunService, createWorkflowService } from "../workflows/index.ts";
+import {
+  createRunService,
+  createScheduleService,
+  createScheduleStore,
+  createWorkflowService,
+} from "../workflows/index.ts";
 import { build } from "./build.ts";
 import type { Shared } from "./open-process.ts";
 import { readPolicyKey } from "./policy.ts";
@@ -52,6 +58,7 @@ const services = [
   MemoryService,
   ConfigService,
   PolicyService,
+  ScheduleService,
   SchemaService,
   LockService,
   ArtifactService,
@@ -99,6 +106,9 @@ export async function startGateway(
       router.service(ConfigService, createConfigService({ config }));
       router.service(AuditService, createAuditService({ chains, reader: createAuditReader(redis, chains) }));
       router.service(PolicyService, openPolicyService(shared, kernel));
+      const schedules = createScheduleStore(redis, settings.store.shards);
+      const scheduleDeps = { ...workflows.ports, engine: workflows.engine, config, schedules };
+      router.service(ScheduleService, createScheduleService(scheduleDeps));
       router.service(SchemaService, createSchemaService({ registry: schemas, defaultTenant: tenantId }));
       router.service(LockService, createLockService({ locks: createLocks(redis, { defaultTenant: tenantId }) }));
       router.service(

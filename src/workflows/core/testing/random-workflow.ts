@@ -21,13 +21,14 @@ export const values: [Json, ...Json[]] = [1, 2, "x", [1, 2], [0, 3, 1], [], { q:
 export function randomWorkflow([first = [], ...rest]: readonly (readonly number[])[]): RandomWorkflow {
   const whole = new Genes(first);
   const input = { n: whole.below(3), items: [[1, 2], [], [3], [1, 0, 2], [4, 1, 2, 3]][whole.below(5)] ?? [] };
+  const makes = whole.oneIn(6) ? aboutContext : kinds;
   const ids: string[] = [];
   const switches: string[] = [];
   const steps: { [id: string]: StepDocument } = {};
   for (const [at, list] of rest.entries()) {
     const genes = new Genes(list);
     const id = `${"cadb"[genes.below(4)]}${at}`; // the order of ids is not that of the steps
-    const step = randomStep(genes, dependencies(genes, ids), id);
+    const step = randomStep(genes, dependencies(genes, ids), makes);
     const chooser = switches[genes.below(4) - 1];
     if (chooser !== undefined && steps[chooser]) choose(genes, steps[chooser], id);
     if (step.type === "switch") switches.push(id);
@@ -68,9 +69,8 @@ function condition(genes: Genes, dependsOn: readonly string[]): string {
   return [...texts, ...further][about] ?? "1 == 1";
 }
 
-function randomStep(genes: Genes, dependsOn: string[], id: string): StepDocument {
-  const make = genes.pick(kinds);
-  const own = make(genes, dependsOn, id);
+function randomStep(genes: Genes, dependsOn: string[], makes: [Make, ...Make[]]): StepDocument {
+  const own = genes.pick(makes)(genes, dependsOn);
   const isPlainGate = own.type !== "condition" && genes.oneIn(4);
   const mayHaveResult = !["switch", "condition", "delay", "notify"].includes(own.type ?? "");
   return {
@@ -94,7 +94,7 @@ function timeLimit(genes: Genes): { timeout_sec?: number } {
   return genes.oneIn(3) ? { timeout_sec: 5 + genes.below(3) } : {};
 }
 
-type Make = (genes: Genes, dependsOn: readonly string[], id: string) => StepDocument;
+type Make = (genes: Genes, dependsOn: readonly string[]) => StepDocument;
 
 const job: Make = (genes) => ({ topic: "job.do", ...retry(genes) });
 const body = { steps: { inner: { topic: "job.inner" } } };
@@ -174,3 +174,7 @@ const kinds: [Make, ...Make[]] = [
   forEach,
   job,
 ];
+
+const reader: Make = (genes) => ({ type: "transform", expression: genes.pick(["ctx.p", "ctx.p.q"]) });
+/** Few kinds, so that many steps write to the same places of the context and look at them. */
+const aboutContext: [Make, ...Make[]] = [job, reader, job];
