@@ -7,6 +7,7 @@ import { createJobReader } from "../jobs/index.ts";
 import type { RedisClient } from "../redis/index.ts";
 import { type Authenticator, createRpcServer, type HealthRegistry } from "../rpc/index.ts";
 import type { Settings } from "../settings.ts";
+import { createRunTenants } from "../workflows/index.ts";
 import { build } from "./build.ts";
 import type { RunningService } from "./service.ts";
 
@@ -23,6 +24,7 @@ export async function startContextEngine(
   const engine = createContextEngine({
     store: createMemoryStore(redis, { ttlMs: memoryTtlMs }),
     reader: createJobReader(redis, settings.store.shards),
+    runTenant: createRunTenants(redis, settings.store.shards),
     defaultTenant: settings.auth.tenantId,
   });
   const server = createRpcServer({

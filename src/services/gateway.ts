@@ -36,6 +36,7 @@ import { createStreamHub, createStreamService, createStreamSocketHandler } from 
 import { createWorkerService } from "../workers/index.ts";
 import {
   createRunService,
+  createRunTenants,
   createScheduleService,
   createScheduleStore,
   createWorkflowService,
@@ -121,7 +122,8 @@ export async function startGateway(
           defaultTenant: tenantId,
         }),
       );
-      router.service(MemoryService, createMemoryService({ redis, reader, defaultTenant: tenantId }));
+      const runTenant = createRunTenants(redis, settings.store.shards);
+      router.service(MemoryService, createMemoryService({ redis, reader, defaultTenant: tenantId, runTenant }));
       router.service(WorkflowService, createWorkflowService(workflows));
       router.service(RunService, createRunService({ ...workflows, config }));
     },

@@ -25,6 +25,7 @@ export {
   createRunReader,
   createRunSlots,
   createRunStore,
+  createRunTenants,
   type DefinitionStore,
   type RunReader,
   type StoredEvent,

@@ -21,6 +21,7 @@ export type {
 } from "./model.ts";
 export {
   createRunReader,
+  createRunTenants,
   type RunPage,
   type RunQuery,
   type RunReader,

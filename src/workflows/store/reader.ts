@@ -85,6 +85,12 @@ const maxScanned = 2_000;
 /** A cursor before every row. */
 const beforeAll: Cursor = { score: Number.MAX_SAFE_INTEGER, id: "\uffff" };
 
+/** Whose a run is; undefined for one that is not known. */
+export function createRunTenants(redis: RedisClient, shards: number): (runId: string) => Promise<string | undefined> {
+  const reader = createRunReader(redis, shards);
+  return async (runId) => (await reader.headers([runId]))[0]?.tenant;
+}
+
 export function createRunReader(redis: RedisClient, shards: number): RunReader {
   const allShards = Array.from({ length: shards }, (_, shard) => shardKeys(shard));
   const key = (id: string) => runKey(id, shards);
