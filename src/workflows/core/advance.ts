@@ -22,7 +22,7 @@ import {
   type StepState,
   terminalRuns,
 } from "./state.ts";
-import { endStep, refuseStep } from "./steps.ts";
+import { endStep } from "./steps.ts";
 import { scheduleRetry, scopeOfUnit, startUndo, startUnit, withDefaults } from "./units.ts";
 
 export type Advanced =
@@ -381,7 +381,10 @@ function again(draft: Draft, step: CompiledStep, key: string, state: StepState):
   if (key.endsWith("!undo")) {
     if (!step.compensation) return;
     const error = startUndo(draft, step, step.compensation, key, state);
-    if (error) undoEnded(draft, step.id, error.message);
+    if (!error) return;
+    const { dueAt: _due, ...kept } = state;
+    draft.setStep(key, { ...kept, status: "failed", completedAt: draft.now.nowMs, error });
+    undoEnded(draft, step.id, error.message);
     return;
   }
   const isUnit = key !== step.id;
@@ -391,8 +394,9 @@ function again(draft: Draft, step: CompiledStep, key: string, state: StepState):
   }
   const error = startUnit(draft, step, key, scopeOfUnit(draft, step, key), state);
   if (!error) return;
+  draft.event("step_completed", { stepId: key, status: "failed", message: error.message });
   if (isUnit) endUnit(draft, step, key, state, { status: "failed", error });
-  else refuseStep(draft, step, error);
+  else endStep(draft, step, state, { status: "failed", error });
 }
 
 function indexOfUnit(draft: Draft, step: CompiledStep, key: string): number {

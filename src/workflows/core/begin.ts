@@ -3,6 +3,7 @@ import type { CompiledStep } from "../model/compiled.ts";
 import type { Draft } from "./draft.ts";
 import { beginFan, beginParallel } from "./fan.ts";
 import { beginLoop } from "./loop.ts";
+import { jsonSize } from "./size.ts";
 import type { StepState } from "./state.ts";
 import { endStep, endWithValue, evaluate, refuseStep, skipStep } from "./steps.ts";
 import { startUnit } from "./units.ts";
@@ -17,7 +18,7 @@ export function pass(draft: Draft): void {
     if (draft.failure) return;
     if (!draft.isAwake(step.index)) continue;
     draft.sleep(step.index);
-    if (draft.stepsTaken < draft.now.limits.stepsPerCommit) consider(draft, step);
+    if (!draft.isFull()) consider(draft, step);
     else if (draft.letter(step.index) === ".") {
       draft.goOnLater();
       return;
@@ -144,6 +145,11 @@ function choose(draft: Draft, step: CompiledStep): void {
   }
 }
 
+const maxMessageLength = 4_096;
+const maxNameLength = 256;
+/** Larger payloads are not repeated in the timeline. */
+const maxShownBytes = 16_384;
+
 function notify(draft: Draft, step: CompiledStep): void {
   const { input } = step.job;
   const expanded = evaluate(() => (input ? input.expand(draft.scope(input.reads)) : draft.input()) ?? {});
@@ -157,14 +163,18 @@ function notify(draft: Draft, step: CompiledStep): void {
       payload !== null && typeof payload === "object" && !Array.isArray(payload) ? payload[name] : undefined;
     return typeof value === "string" ? value.trim() : "";
   };
-  const message = text("message") || step.document.name || step.id;
-  const level = text("level").toUpperCase() || "INFO";
-  const component = text("component") || "workflow-engine";
+  const message = (text("message") || step.document.name || step.id).slice(0, maxMessageLength);
+  const level = text("level").toUpperCase().slice(0, maxNameLength) || "INFO";
+  const component = text("component").slice(0, maxNameLength) || "workflow-engine";
+  const code = text("code").slice(0, maxNameLength);
   if (!draft.header.dryRun) {
     const id = `alert:${draft.header.id}:${step.id}`;
-    draft.effect({ kind: "alert", id, stepKey: step.id, level, message, component, code: text("code") });
+    draft.effect({ kind: "alert", id, stepKey: step.id, level, message, component, code });
   }
-  draft.event("step_event_emitted", { stepId: step.id, status: "succeeded", message, data: { payload } });
+  const size = jsonSize(payload, maxShownBytes);
+  draft.spendBytes(size);
+  const data = size > maxShownBytes ? { payload_left_out: true } : { payload };
+  draft.event("step_event_emitted", { stepId: step.id, status: "succeeded", message, data });
   endStep(draft, step, none, { status: "succeeded" });
 }
 

@@ -1,4 +1,4 @@
-import type { Json, Reads, Scope } from "../expressions/index.ts";
+import { expressionCost, type Json, type Reads, type Scope } from "../expressions/index.ts";
 import type { CompiledStep, CompiledWorkflow, SchemaRef } from "../model/compiled.ts";
 import type {
   Effect,
@@ -97,6 +97,12 @@ export interface CoreLimits {
   unitsPerCommit: number;
   /** Steps that one commit may take through without waiting for anything. */
   stepsPerCommit: number;
+  /** Bytes that one commit writes, about. */
+  bytesPerCommit: number;
+  /** Work of expressions in one commit, in units of some 20 ns. */
+  costPerCommit: number;
+  /** Bytes of payloads and outputs that a run may produce itself, about. */
+  bytesPerRun: number;
   maxUnits: number;
   maxDepth: number;
   maxSignals: number;
@@ -108,6 +114,9 @@ export const defaultLimits: CoreLimits = {
   inlineBytes: 262_144,
   unitsPerCommit: 250,
   stepsPerCommit: 2_000,
+  bytesPerCommit: 4_194_304,
+  costPerCommit: 5_000_000,
+  bytesPerRun: 268_435_456,
   maxUnits: 100_000,
   maxDepth: 8,
   maxSignals: 100,
@@ -148,6 +157,8 @@ export class Draft {
   stepsTaken = 0;
   /** Units begun or cancelled in this draft; bounds a commit, too. */
   unitsTaken = 0;
+  #bytes = 0;
+  readonly #costBefore = expressionCost();
   /** The first step that failed without being forgiven. */
   failure: { stepId: string; status: StepStatus; error: RunError | undefined } | undefined;
   readonly #parts: RunParts;
@@ -161,6 +172,25 @@ export class Draft {
     this.#parts = parts;
     this.#letters = [...header.letters];
     this.#awake = new Uint8Array(workflow.steps.length);
+  }
+
+  /** True when enough was done for one commit; the rest goes on in another one. */
+  isFull(): boolean {
+    const { bytesPerCommit, costPerCommit, stepsPerCommit } = this.now.limits;
+    if (this.stepsTaken >= stepsPerCommit || this.#bytes >= bytesPerCommit) return true;
+    return expressionCost() - this.#costBefore >= costPerCommit;
+  }
+
+  /** Counts what is written for the run. An error when it has had enough. */
+  spendBytes(bytes: number): RunError | undefined {
+    this.#bytes += bytes;
+    const { bytesPerRun } = this.now.limits;
+    const produced = (this.header.bytes ?? 0) + bytes;
+    if (produced > bytesPerRun) {
+      return { code: "run_too_large", message: `the run has produced more than ${bytesPerRun} bytes` };
+    }
+    this.header.bytes = produced;
+    return undefined;
   }
 
   /** These steps are looked at when the pass comes to them: something they wait for has changed. */

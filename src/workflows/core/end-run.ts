@@ -130,7 +130,11 @@ function succeed(draft: Draft): void {
   }
   if ("value" in output && output.value !== undefined) {
     const kept = toOutput(draft, runOutputKey, output.value);
-    if (kept.resultPtr !== undefined) header.outputPtr = kept.resultPtr;
+    if ("error" in kept) {
+      endRun(draft, { status: "failed", error: kept.error });
+      return;
+    }
+    if (kept.output.resultPtr !== undefined) header.outputPtr = kept.output.resultPtr;
     else draft.changes.output = output.value;
   }
   complete(draft, "succeeded");

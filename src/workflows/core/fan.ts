@@ -2,7 +2,7 @@ import type { Json } from "../expressions/index.ts";
 import type { CompiledStep } from "../model/compiled.ts";
 import type { Draft } from "./draft.ts";
 import type { FanState, RunError, StepOutput, StepState } from "./state.ts";
-import { endStep, evaluate, refuseStep, toOutput } from "./steps.ts";
+import { endStep, endWithValue, evaluate, refuseStep } from "./steps.ts";
 import { startUnit } from "./units.ts";
 
 const noUnits = { next: 0, running: 0, succeeded: 0, failed: 0, waiting: 0, due: [] };
@@ -55,7 +55,7 @@ export function goOnWithFan(draft: Draft, step: CompiledStep): void {
   const mayStart = () => fan.running < step.maxParallel && (fan.due.length > 0 || fan.next < fan.total);
   let refused: { key: string; error: RunError } | undefined;
   const write = () => draft.setStep(step.id, { ...parent, fan });
-  while (mayStart() && draft.unitsTaken < draft.now.limits.unitsPerCommit && !refused) {
+  while (mayStart() && draft.unitsTaken < draft.now.limits.unitsPerCommit && !draft.isFull() && !refused) {
     const again = fan.due.shift();
     const index = again ?? fan.next++;
     const key = unitKey(step, fan, index);
@@ -63,13 +63,15 @@ export function goOnWithFan(draft: Draft, step: CompiledStep): void {
     const unit = fan.names
       ? { branch: fan.names[index] }
       : { item: draft.item(step.id, index, again === undefined ? left : 1), index };
-    const error = startUnit(draft, step, key, unit, again === undefined ? undefined : draft.step(key));
+    const earlier = again === undefined ? undefined : draft.step(key);
+    const error = startUnit(draft, step, key, unit, earlier);
     if (again !== undefined) fan.waiting--;
     if (error) refused = { key, error };
     else fan.running++;
     if (error) {
       const at = draft.now.nowMs;
-      draft.setStep(key, { status: "failed", attempts: 0, startedAt: at, completedAt: at, error });
+      const { dueAt: _due, ...kept } = earlier ?? { attempts: 0, startedAt: at };
+      draft.setStep(key, { ...kept, status: "failed", completedAt: at, error });
       draft.event("step_completed", { stepId: key, status: "failed", message: error.message });
       fan.failed++;
       if (isTolerant(step) && !isLost(step, fan)) refused = undefined;
@@ -184,15 +186,10 @@ function completeFan(draft: Draft, step: CompiledStep, fan: FanState): void {
   const values = keys.map((key) => shownOutput(draft.output(key)));
   const names = fan.names;
   const value: Json = names ? Object.fromEntries(names.map((name, at) => [name, values[at] ?? null])) : values;
-  const violation = draft.violation(step.outputSchema, value);
   const parent = draft.step(step.id) as StepState;
-  if (violation !== undefined) {
-    draft.event("step_output_invalid", { stepId: step.id, status: "failed", message: violation });
-    endStep(draft, step, parent, { status: "failed", error: { code: "schema_invalid", message: violation } });
-  } else {
+  if (!endWithValue(draft, step, parent, value)) {
     const { succeeded, failed, total } = fan;
     draft.event("fan_out_completed", { stepId: step.id, status: "succeeded", data: { total, succeeded, failed } });
-    endStep(draft, step, parent, { status: "succeeded", output: toOutput(draft, step.id, value) });
   }
   if (fan.running > 0 || fan.waiting > 0) cancelUnits(draft, step, 0);
 }

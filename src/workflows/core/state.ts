@@ -108,6 +108,8 @@ export interface RunHeader {
   defaults?: RunDefaults;
   /** Times that the run went on in a commit of its own, see `BulkWork`. */
   goOns?: number;
+  /** Bytes of payloads and outputs that it has produced itself, about. */
+  bytes?: number;
   /** Number of entries in the timeline. */
   events: number;
 }

@@ -1,6 +1,7 @@
 import { ExpressionError, type Json } from "../expressions/index.ts";
 import type { CompiledStep } from "../model/compiled.ts";
 import { type Draft, largeOutputKey } from "./draft.ts";
+import { jsonSize } from "./size.ts";
 import type { RunError, StepOutput, StepState, StepStatus } from "./state.ts";
 
 /** How a step came to its end. */
@@ -20,15 +21,24 @@ export function evaluate<T>(run: () => T): { value: T } | { error: RunError } {
   }
 }
 
-/** A value as a step's output: with the run when it is small, beside it when it is large. */
-export function toOutput(draft: Draft, stepKey: string, value: Json): StepOutput {
-  const json = JSON.stringify(value);
-  if (json.length <= draft.now.limits.inlineBytes && Buffer.byteLength(json) <= draft.now.limits.inlineBytes) {
-    return { output: value, isInlined: true };
+/** Larger values belong beside the run, as artifacts. */
+const maxOutputBytes = 33_554_432;
+
+/** A value as a step's output: with the run when it is small, beside it when it is large, an error when it is too large. */
+export function toOutput(draft: Draft, stepKey: string, value: Json): { output: StepOutput } | { error: RunError } {
+  const size = jsonSize(value, maxOutputBytes);
+  if (size > maxOutputBytes) {
+    return { error: { code: "output_too_large", message: `the output is larger than ${maxOutputBytes} bytes` } };
+  }
+  const refusal = draft.spendBytes(size);
+  if (refusal) return { error: refusal };
+  const { inlineBytes } = draft.now.limits;
+  if (size <= inlineBytes && Buffer.byteLength(JSON.stringify(value)) <= inlineBytes) {
+    return { output: { output: value, isInlined: true } };
   }
   const key = largeOutputKey(draft.header.id, stepKey);
-  draft.changes.payloads.set(key, json);
-  return { resultPtr: `redis://${key}`, isInlined: false };
+  draft.changes.payloads.set(key, JSON.stringify(value));
+  return { output: { resultPtr: `redis://${key}`, isInlined: false } };
 }
 
 /** Ends a whole step: its record, its output, and who may start now. */
@@ -92,6 +102,12 @@ export function endWithValue(draft: Draft, step: CompiledStep, state: StepState,
     endStep(draft, step, state, { status: "failed", error });
     return error;
   }
-  endStep(draft, step, state, { status: "succeeded", output: toOutput(draft, step.id, value) });
+  const kept = toOutput(draft, step.id, value);
+  if ("error" in kept) {
+    draft.event("step_output_invalid", { stepId: step.id, status: "failed", message: kept.error.message });
+    endStep(draft, step, state, { status: "failed", error: kept.error });
+    return kept.error;
+  }
+  endStep(draft, step, state, { status: "succeeded", output: kept.output });
   return undefined;
 }

@@ -2,6 +2,7 @@ import type { Json, Scope } from "../expressions/index.ts";
 import type { CompiledJob, CompiledStep } from "../model/compiled.ts";
 import { type Draft, unitOfKey } from "./draft.ts";
 import { retryDelayMs } from "./retry.ts";
+import { jsonSize } from "./size.ts";
 import type { RunError, RunHeader, StepState } from "./state.ts";
 import { evaluate } from "./steps.ts";
 
@@ -34,6 +35,7 @@ export function startUnit(
   unit: UnitScope,
   earlier?: StepState,
 ): RunError | undefined {
+  draft.unitsTaken++; // also one that cannot be begun is work of this commit
   const prepared = preparePayload(draft, step, step.job, unit);
   if ("error" in prepared) return prepared.error;
   if (prepared.payload !== undefined) draft.changes.inputs.set(key, prepared.payload);
@@ -44,7 +46,6 @@ export function startUnit(
     attempts,
     startedAt: earlier?.startedAt ?? draft.now.nowMs,
   };
-  draft.unitsTaken++;
   if (step.unit === "job") startJob(draft, step.job, key, state, unit);
   else {
     if (draft.header.depth >= draft.now.limits.maxDepth) {
@@ -123,14 +124,16 @@ function preparePayload(
   const expanded = evaluate(() => (input ? input.expand(unitScope(draft, input.reads, unit)) : draft.input()));
   if ("error" in expanded) return { error: { ...expanded.error, code: "template_failed" } };
   const payload = withItem(expanded.value ?? {}, unit.item);
+  if (jsonSize(payload, maxPayloadBytes) > maxPayloadBytes && input) {
+    const message = `the input of step ${step.id} is larger than ${maxPayloadBytes} bytes`;
+    return { error: { code: "input_too_large", message } };
+  }
   const violation = draft.violation(job.inputSchema, payload);
   if (violation !== undefined) return { error: { code: "schema_invalid", message: violation } };
   if (!input) return { payload: undefined };
   const text = JSON.stringify(payload);
-  if (Buffer.byteLength(text) > maxPayloadBytes) {
-    const message = `the input of step ${step.id} is larger than ${maxPayloadBytes} bytes`;
-    return { error: { code: "input_too_large", message } };
-  }
+  const refusal = draft.spendBytes(text.length);
+  if (refusal) return { error: refusal };
   return { payload: text };
 }
 

@@ -1,6 +1,6 @@
 import type { BodyPath } from "../core/state.ts";
 import { type CompiledStep, type CompiledWorkflow, compileWorkflow } from "../model/index.ts";
-import type { DefinitionStore, StoredDefinition } from "../store/index.ts";
+import { type DefinitionStore, isStartable, type StoredDefinition } from "../store/index.ts";
 import type { Workflows } from "./ports.ts";
 
 /** Versions never change, so what is compiled stays right; the least recently used leave. */
@@ -34,9 +34,14 @@ export function createWorkflows(definitions: DefinitionStore): Workflows {
       return stored && keep(key, stored);
     },
     async current(id, version, tenant) {
-      const stored = await definitions.get(id, version);
-      if (!stored?.isStartable || stored.tenant !== tenant) return undefined;
-      return keep(`${id}|${stored.revision}`, stored);
+      const head = await definitions.head(id);
+      if (!head || head.tenant !== tenant) return undefined;
+      const revision = version ?? head.revision;
+      const key = `${id}|${revision}`;
+      const workflow = isStartable(revision, head.revision) ? known(key) : undefined;
+      if (workflow) return workflow;
+      const stored = await definitions.get(id, revision);
+      return stored?.isStartable && stored.tenant === tenant ? keep(key, stored) : undefined;
     },
   };
 }

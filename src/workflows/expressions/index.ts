@@ -1,3 +1,4 @@
+export { expressionCost } from "./meter.ts";
 export {
   type Dialect,
   type Expression,

@@ -48,7 +48,7 @@ export function createStartCalls(deps: RunServiceDeps, { visible, whole }: RunAc
       auditDetail(context, { resource: `workflow/${id}` });
       const caller = context.values.get(callerKey);
       if (request.orgId !== "") requireTenant(caller, request.orgId);
-      const current = workflowIdPattern.test(id) ? await definitions.get(id) : undefined;
+      const current = workflowIdPattern.test(id) ? await definitions.head(id) : undefined;
       if (!current || !maySee(caller, current.tenant)) throw noWorkflow(id);
       const { tenant } = current;
       if (request.orgId !== "" && request.orgId !== tenant) throw noWorkflow(id);

@@ -66,6 +66,8 @@ export interface DefinitionStore {
    * definition, for the runs that keep it.
    */
   get(id: string, revision?: number): Promise<StoredDefinition | undefined>;
+  /** Whose the definition is, and its current revision; undefined when there is none or it is deleted. Costs next to nothing. */
+  head(id: string): Promise<{ tenant: string; revision: number } | undefined>;
   /** A tenant's definitions, latest saved first. */
   list(
     tenant: string,
@@ -79,6 +81,11 @@ export interface DefinitionStore {
 
 /** Versions that can be started, and are kept in any case. */
 export const startableVersions = 100;
+/** Whether a version is one of those. */
+export function isStartable(revision: number, current: number): boolean {
+  return revision > current - startableVersions;
+}
+
 /** Far longer than it takes from reading a definition to creating the run. */
 const graceMs = 3_600_000;
 /** Rows of the index read at most for one page. */
@@ -115,6 +122,10 @@ export function createDefinitionStore(
 
   return {
     get,
+    async head(id) {
+      const [tenant, current, deleted] = await redis.hmget(keyOf(id), "tenant", "current", "deleted");
+      return tenant && current && !deleted ? { tenant, revision: Number(current) } : undefined;
+    },
     async save({ document, expectedRevision, savedBy, note }) {
       const { id, org_id: tenant, version: label = "" } = document;
       const index = definitionKeys.index(tenant);
@@ -184,9 +195,9 @@ function toDefinition(id: string, reply: readonly string[]): StoredDefinition {
   const [tenant = "", currentText, createdUs, deletedUs, revisionText, about = "", document = "{}"] = reply;
   const [current, isDeleted] = [Number(currentText), deletedUs !== ""];
   const version = toVersion(Number(revisionText), about);
-  const isStartable = !isDeleted && version.revision > current - startableVersions;
   const createdAtMs = toMs(createdUs ?? "0");
-  return { ...version, id, tenant, document: JSON.parse(document), current, createdAtMs, isDeleted, isStartable };
+  const found = { ...version, id, tenant, document: JSON.parse(document), current, createdAtMs, isDeleted };
+  return { ...found, isStartable: !isDeleted && isStartable(version.revision, current) };
 }
 
 /** `<saved, µs>|<about, JSON>`. */

@@ -2,6 +2,7 @@ export {
   createDefinitionStore,
   type DefinitionStore,
   type DefinitionVersion,
+  isStartable,
   type SaveDefinition,
   type SavedDefinition,
   type StoredDefinition,

@@ -59,8 +59,37 @@ describe("reclaim()", () => {
     expect(await slots.reclaim(60_000)).toBe(0); // too early
     await sleep(1_000);
 
-    expect(await slots.reclaim(0)).toBe(702);
+    let freed = 0;
+    for (let looks = 0; looks < 4; looks++) freed += await slots.reclaim(0);
+    expect(freed).toBe(702);
     expect(await slots.count("t")).toBe(1);
     expect(await slots.count("t2")).toBe(0);
+  });
+
+  it("looks at slots in turns: one that is in use lets the others come first", async () => {
+    const store = createRunStore(redis, { shards, keepMs: 60_000 });
+    const active = Array.from({ length: 1_500 }, (_, n) => `active${n}`);
+    await Promise.all(active.map((id) => store.create(newRun(id))));
+    await Promise.all(active.map((id) => slots.acquire("t", id, undefined)));
+    await sleep(5);
+    await slots.acquire("t", "never", undefined); // the last that was taken
+    await sleep(1_000);
+
+    expect(await slots.reclaim(0)).toBe(0);
+    expect(await slots.reclaim(0)).toBe(1);
+    expect(await slots.count("t")).toBe(active.length);
+  });
+
+  it("leaves the slot of a run that ends while it is looked at given back", async () => {
+    const store = createRunStore(redis, { shards, keepMs: 60_000 });
+    await store.create(newRun("active"));
+    await slots.acquire("t", "active", undefined);
+    await sleep(1_000);
+
+    const looked = slots.reclaim(0);
+    await slots.release("t", "active");
+    await looked;
+
+    expect(await slots.count("t")).toBe(0);
   });
 });

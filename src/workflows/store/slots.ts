@@ -1,4 +1,5 @@
-import { loadScript, type RedisClient, runScript } from "../../redis/index.ts";
+import { Cluster } from "ioredis";
+import { createBatcher, loadScript, type RedisClient } from "../../redis/index.ts";
 import { type RunStatus, terminalRuns } from "../core/state.ts";
 import { runKey, slotKeys } from "./keys.ts";
 
@@ -17,17 +18,28 @@ export interface RunSlots {
   /** How many are taken. */
   count(tenant: string): Promise<number>;
   /**
-   * Gives back slots whose run has ended, or was not created in time: what a process that died has left. Looks at all.
-   * @param olderThanMs - far longer than it takes from `acquire` to the creation of the run
+   * Gives back slots whose run has ended, or was not created in time: what a process that died has left. One call looks
+   * at some tenants and, of each, at some slots, those first that nobody has looked at for longest; the next call goes on.
+   * @param olderThanMs - far longer than it takes from `acquire` to the creation of the run; a slot that is found in use is
+   * left alone for so long
    * @returns how many it gave back
    */
   reclaim(olderThanMs: number): Promise<number>;
 }
 
-/** About so many slots, or tenants, in one read. */
-const pageSize = 200;
+/** About so many tenants in one call of `reclaim`, and so many slots, but some of each tenant. */
+const [maxTenants, maxSlots, minSlots] = [100, 1_000, 20];
+
+interface ReclaimStep {
+  nowMs: number;
+  olderThanMs: number;
+  most: number;
+}
 
 export function createRunSlots(redis: RedisClient, shards: number): RunSlots {
+  const takes = createBatcher(redis, { script: takeScript, isCluster: redis instanceof Cluster });
+  let cursor = "0";
+
   /** Among these runs those that hold a slot without need. */
   async function leaked(runIds: readonly string[]): Promise<string[]> {
     const statuses = await Promise.all(runIds.map((id) => redis.hget(runKey(id, shards), "s")));
@@ -37,23 +49,20 @@ export function createRunSlots(redis: RedisClient, shards: number): RunSlots {
     });
   }
 
-  async function reclaimOf(tenant: string, untilMs: number): Promise<number> {
+  async function reclaimOf(tenant: string, { nowMs, olderThanMs, most }: ReclaimStep): Promise<number> {
     const key = slotKeys.slots(tenant);
-    let freed = 0;
-    for (let cursor = "0"; ; ) {
-      const [next, flat] = await redis.zscan(key, cursor, "COUNT", pageSize);
-      const old = flat.filter((_, at) => at % 2 === 0 && Number(flat[at + 1]) <= untilMs);
-      const free = await leaked(old);
-      if (free.length > 0) freed += await redis.zrem(key, ...free);
-      if (next === "0") return freed;
-      cursor = next;
-    }
+    const old = await redis.zrangebyscore(key, "-inf", nowMs - olderThanMs, "LIMIT", 0, most);
+    const free = new Set(await leaked(old));
+    const used = old.filter((id) => !free.has(id));
+    // Only of those that are still there: a run may end meanwhile.
+    if (used.length > 0) await redis.zadd(key, "XX", ...used.flatMap((id) => [nowMs, id]));
+    return free.size > 0 ? redis.zrem(key, ...free) : 0;
   }
 
   return {
     async acquire(tenant, runId, limit) {
       await redis.sadd(slotKeys.tenants, tenant); // first: a slot of a tenant that is not listed could leak for ever
-      return (await runScript(redis, takeScript, [slotKeys.slots(tenant)], [runId, limit ?? ""])) === 1;
+      return Number((await takes.run(slotKeys.slots(tenant), [runId, limit ?? ""]))[0]) === 1;
     },
     async release(tenant, runId) {
       await redis.zrem(slotKeys.slots(tenant), runId);
@@ -61,14 +70,12 @@ export function createRunSlots(redis: RedisClient, shards: number): RunSlots {
     count: (tenant) => redis.zcard(slotKeys.slots(tenant)),
     async reclaim(olderThanMs) {
       const [seconds] = await redis.time(); // the clock that the times of taking were read from
-      const untilMs = Number(seconds) * 1000 - olderThanMs;
-      let freed = 0;
-      for (let cursor = "0"; ; ) {
-        const [next, tenants] = await redis.sscan(slotKeys.tenants, cursor, "COUNT", pageSize);
-        for (const tenant of tenants) freed += await reclaimOf(tenant, untilMs);
-        if (next === "0") return freed;
-        cursor = next;
-      }
+      const [next, tenants] = await redis.sscan(slotKeys.tenants, cursor, "COUNT", maxTenants);
+      cursor = next;
+      const most = Math.max(minSlots, Math.floor(maxSlots / Math.max(1, tenants.length)));
+      const step = { nowMs: Number(seconds) * 1000, olderThanMs, most };
+      const freed = await Promise.all(tenants.map((tenant) => reclaimOf(tenant, step)));
+      return freed.reduce((sum, count) => sum + count, 0);
     },
   };
 }

@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Work } from "./reference.ts";
-import type { World } from "./world.ts";
+import type { WorldView } from "./world-view.ts";
 
 /** Every step, unit and compensation is as the reference says, and so is the run. */
-export function compareWithReference({ reference, store }: World): void {
+export function compareWithReference({ reference, store }: WorldView): void {
   const { header } = store;
   expectSame("the run", header.status, reference.status);
   expectSame("paused", header.paused ?? false, reference.isPaused && !reference.hasEnded);
@@ -32,13 +32,13 @@ export function compareWithReference({ reference, store }: World): void {
   );
 }
 
-function expectWork(key: string, expected: Work, store: World["store"]): void {
+function expectWork(key: string, expected: Work, store: WorldView["store"]): void {
   expectSame(key, store.steps.get(key)?.status, expected.status);
   expectSame(`attempts of ${key}`, store.steps.get(key)?.attempts, expected.attempts);
   expectOutput(key, expected, store);
 }
 
-function expectOutput(key: string, expected: Work, store: World["store"]): void {
+function expectOutput(key: string, expected: Work, store: WorldView["store"]): void {
   const found = store.outputs.get(key);
   expectSame(`output of ${key}`, found?.isInlined ? found.output : undefined, expected.output);
   expectSame(`pointer of ${key}`, found?.isInlined ? undefined : found?.resultPtr, expected.pointer);

@@ -4,7 +4,8 @@ import { Genes } from "./genes.ts";
 import { checkEnd } from "./invariants.ts";
 import type { KeptTimer } from "./memory-store.ts";
 import type { RandomWorkflow } from "./random-workflow.ts";
-import { type Report, requester, World, type WorldOptions } from "./world.ts";
+import { type Report, requester, World } from "./world.ts";
+import type { WorldOptions } from "./world-view.ts";
 
 /** Lives through a run as the numbers say, then goes on with whatever is left until nothing is. */
 export function runHistory(random: RandomWorkflow, numbers: readonly number[]): World {

@@ -3,7 +3,7 @@ import { stepOfKey } from "../draft.ts";
 import { type FanState, type RunHeader, type StepState, terminalRuns, terminalSteps } from "../state.ts";
 import { withDefaults } from "../units.ts";
 import type { Commit } from "./memory-store.ts";
-import { runId, type World } from "./world.ts";
+import { runId, type WorldView } from "./world-view.ts";
 
 export interface CommitCheck {
   before: RunHeader;
@@ -24,7 +24,7 @@ const letters = {
 const settled = new Set(["s", "k", "b", "h"]);
 
 /** What holds after every commit, whatever has happened. */
-export function checkCommit(world: World, check: CommitCheck): void {
+export function checkCommit(world: WorldView, check: CommitCheck): void {
   const { store } = world;
   const { before, commit } = check;
   const { header, changes } = commit;
@@ -54,7 +54,7 @@ export function checkCommit(world: World, check: CommitCheck): void {
   checkTimers(world);
 }
 
-function checkStep(world: World, key: string, state: StepState, { stepsBefore, commit }: CommitCheck): void {
+function checkStep(world: WorldView, key: string, state: StepState, { stepsBefore, commit }: CommitCheck): void {
   const { store } = world;
   const step = stepOfKey(store.workflow, key) as CompiledStep;
   const earlier = stepsBefore.get(key);
@@ -82,7 +82,7 @@ function checkStep(world: World, key: string, state: StepState, { stepsBefore, c
   );
 }
 
-function checkFan({ store }: World, key: string, fan: FanState, step: CompiledStep): void {
+function checkFan({ store }: WorldView, key: string, fan: FanState, step: CompiledStep): void {
   const units = [...store.steps].filter(([unit]) => unit.startsWith(`${key}[`));
   const count = (wanted: string) => units.filter(([, { status }]) => status === wanted).length;
   must(count("running") <= step.maxParallel, `${count("running")} units of ${key} are at work`);
@@ -103,7 +103,7 @@ export function isUntouched({ status, startedAt }: StepState): boolean {
 }
 
 /** Whoever waits for a time has a timer, and nobody else has. */
-function checkTimers({ store }: World): void {
+function checkTimers({ store }: WorldView): void {
   const { header, steps, timers, workflow } = store;
   for (const { stepKey, kind, dueMs } of timers.values()) {
     const state = steps.get(stepKey);
@@ -129,7 +129,7 @@ function checkTimers({ store }: World): void {
 }
 
 /** What holds when nothing is left to do. */
-export function checkEnd(world: World): void {
+export function checkEnd(world: WorldView): void {
   const { store, outside } = world;
   must(world.hasEnded, `the run is ${store.header.status}`);
   for (const [key, { status }] of store.steps)
@@ -146,14 +146,14 @@ export function checkEnd(world: World): void {
   checkTimeline(world);
 }
 
-function checkTimeline({ store }: World): void {
+function checkTimeline({ store }: WorldView): void {
   const { events, steps, workflow, header } = store;
   const ended = new Map<string, { at: number; status: string }>();
   const began = new Map<string, number>();
   for (const [at, { type, stepId, status }] of events.entries()) {
     if (stepId === undefined || status === undefined || type.startsWith("compensation_")) continue;
     const end = ended.get(stepId);
-    must(!end || end.status === status, `${stepId} was ${end?.status}, then the timeline says ${type} ${status}`);
+    must(!end, `${stepId} was ${end?.status}, then the timeline says ${type} ${status}`);
     if (!began.has(stepId)) began.set(stepId, at);
     if (terminalSteps.has(status as StepState["status"]) && !end) ended.set(stepId, { at, status });
   }

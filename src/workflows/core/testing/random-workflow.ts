@@ -21,7 +21,7 @@ export const values: [Json, ...Json[]] = [1, 2, "x", [1, 2], [0, 3, 1], [], { q:
 export function randomWorkflow([first = [], ...rest]: readonly (readonly number[])[]): RandomWorkflow {
   const whole = new Genes(first);
   const input = { n: whole.below(3), items: [[1, 2], [], [3], [1, 0, 2], [4, 1, 2, 3]][whole.below(5)] ?? [] };
-  const makes = whole.oneIn(6) ? aboutContext : kinds;
+  const makes = whole.pick([kinds, kinds, kinds, aboutContext, aboutUnits]);
   const ids: string[] = [];
   const switches: string[] = [];
   const steps: { [id: string]: StepDocument } = {};
@@ -58,6 +58,7 @@ function choose(genes: Genes, chooser: StepDocument, id: string): void {
   if (which === 0) chooser.default = [...(chooser.default ?? []), id];
   else if (cases.length < which) cases.push({ when: condition(genes, []), steps: [id] });
   else cases[which - 1]?.steps.push(id);
+  if (cases.length > 1 && genes.oneIn(3)) for (const { steps } of cases) if (!steps.includes(id)) steps.push(id);
   chooser.cases = cases;
 }
 
@@ -175,6 +176,11 @@ const kinds: [Make, ...Make[]] = [
   job,
 ];
 
-const reader: Make = (genes) => ({ type: "transform", expression: genes.pick(["ctx.p", "ctx.p.q"]) });
+const reader: Make = (genes) => ({
+  type: "transform",
+  expression: genes.pick(["ctx.p", "ctx.p.q", "input.n", "input.items"]),
+});
 /** Few kinds, so that many steps write to the same places of the context and look at them. */
-const aboutContext: [Make, ...Make[]] = [job, reader, job];
+const aboutContext: [Make, ...Make[]] = [reader, job, reader];
+/** So that many units are at work and are tried again. */
+const aboutUnits: [Make, ...Make[]] = [forEach, parallel, job, loop];

@@ -3,7 +3,7 @@ import { type Advanced, advance, type Loaded } from "../advance.ts";
 import type { Changes, Circumstances } from "../draft.ts";
 import type { Effect, RunEvent } from "../state.ts";
 import { type Commit, MemoryStore } from "./memory-store.ts";
-import type { World } from "./world.ts";
+import type { WorldView } from "./world-view.ts";
 
 interface Question {
   loaded: Loaded;
@@ -13,7 +13,7 @@ interface Question {
 }
 
 /** The same question has the same answer, however much is loaded and however many events are asked about at once. */
-export function checkSameAnswers({ store, options }: World, { loaded, events, advanced, now }: Question): void {
+export function checkSameAnswers({ store, options }: WorldView, { loaded, events, advanced, now }: Question): void {
   const before = JSON.stringify([loaded.header, events]);
   expectSame("asked again", advance(loaded, events, now), advanced);
   if (JSON.stringify([loaded.header, events]) !== before) throw new Error("advance() changes what it is given");

@@ -1,6 +1,6 @@
 import { type Advanced, advance, type Loaded } from "../advance.ts";
-import type { Circumstances, CoreLimits } from "../draft.ts";
-import { type Effect, type RunDefaults, type RunEvent, type RunHeader, terminalRuns } from "../state.ts";
+import type { Circumstances } from "../draft.ts";
+import { type Effect, type RunEvent, type RunHeader, terminalRuns } from "../state.ts";
 import { compareWithReference } from "./compare.ts";
 import type { Genes } from "./genes.ts";
 import { checkCommit } from "./invariants.ts";
@@ -9,29 +9,9 @@ import type { RandomWorkflow } from "./random-workflow.ts";
 import { values } from "./random-workflow.ts";
 import { Reference } from "./reference.ts";
 import { checkSameAnswers } from "./same-answers.ts";
-
-export interface WorldOptions {
-  isDry: boolean;
-  isNested: boolean;
-  defaults: RunDefaults;
-  limits: CoreLimits;
-  /** What is remembered of a run between its events. */
-  memory: "nothing" | "everything" | "as before";
-  /** Whether each answer is compared with those to the same question put otherwise. */
-  isCompared: boolean;
-  /** Units and steps fit into one commit: the run is never behind the reference. */
-  isWhole: boolean;
-}
+import { type Outside, runId, type WorldOptions, type WorldView } from "./world-view.ts";
 
 export type Report = Extract<RunEvent, { kind: "job-ended" | "run-ended" }>;
-
-/** A job or a nested run, as whoever executes it knows it. */
-export interface Outside {
-  id: string;
-  stepKey: string;
-  kind: "job" | "run";
-  isAtWork: boolean;
-}
 
 /** Events on their way: decided on what was loaded, not written yet. */
 interface Attempt {
@@ -42,12 +22,11 @@ interface Attempt {
   advanced: Commit;
 }
 
-export const runId = "r1";
 export const requester = "ann";
 const submitTakesMs = 30_000;
 
 /** A run, the replicas that move it, and everything outside that it deals with. In memory, one call after the other. */
-export class World {
+export class World implements WorldView {
   nowMs = 1_000_000;
   readonly store: MemoryStore;
   readonly reference: Reference;
