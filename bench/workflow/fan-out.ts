@@ -17,6 +17,8 @@ const sizes: readonly (readonly [number, number])[] = [
   [1_000, 4],
   [10_000, 2],
 ];
+/** Jobs that find no free place at the worker are written once more: they wait in the queue of the pool. */
+const flatRatio = 1.2;
 /** Without a limit, and with one that keeps fewer at work than the worker takes. */
 const workflows = { fan: "all at once", "fan-limited": "64 at once" };
 
@@ -121,7 +123,7 @@ function toReport(rows: readonly Row[]): Report {
     data: { rows },
     checks: Object.entries(workflows).flatMap(([id, name]) => [
       checkAtMost(`workflow: time an item, ${name}, 10 000 items / 100`, ratioOf(itemMs, id), 1.3),
-      checkAtMost(`workflow: bytes written an item, ${name}, 10 000 items / 100`, ratioOf(writtenBytes, id), 1.1),
+      checkAtMost(`workflow: bytes written an item, ${name}, 10 000 items / 100`, ratioOf(writtenBytes, id), flatRatio),
     ]),
   };
 }

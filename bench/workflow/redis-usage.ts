@@ -6,14 +6,10 @@ export interface RedisUsage {
   inputBytes: number;
   /** Bytes that the append-only file has grown by: what was written. */
   writtenBytes: number;
-  /** Commands and scripts that clients sent; not those that scripts call. */
-  calls: number;
 }
 
 export interface RedisMeter {
   read(): Promise<RedisUsage>;
-  /** Calls and time of the commands since the last reset, costliest first. */
-  commands(): Promise<{ name: string; calls: number; us: number }[]>;
   close(): void;
 }
 
@@ -27,15 +23,7 @@ export async function openRedisMeter(url: string): Promise<RedisMeter> {
       return {
         inputBytes: field(stats, "total_net_input_bytes"),
         writtenBytes: field(persistence, "aof_current_size"),
-        calls: field(stats, "total_reads_processed"),
       };
-    },
-    async commands() {
-      const text = await redis.info("commandstats");
-      const rows = [...text.matchAll(/^cmdstat_(\S+?):calls=(\d+),usec=(\d+)/gm)];
-      return rows
-        .map(([, name = "", calls, us]) => ({ name, calls: Number(calls), us: Number(us) }))
-        .sort((a, b) => b.us - a.us);
     },
     close: () => redis.disconnect(),
   };

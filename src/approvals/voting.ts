@@ -34,7 +34,10 @@ export function isSatisfied(terms: ApprovalTerms, votes: readonly Vote[]): boole
  * Whether the approver is the one who asks. Names tell people apart, keys only where somebody names nobody: with one key
  * for all, both calls must name a principal. What a request says of itself excludes, it never frees.
  */
-export function isRequester({ names, submitter }: Requester, { principal, keyId }: Approver): boolean {
+export function isRequester(
+  { names, submitter }: Requester,
+  { principal, keyId }: Pick<Approver, "principal" | "keyId">,
+): boolean {
   if (principal !== "" && (names.includes(principal) || submitter?.principal === principal)) return true;
   const isAnonymous = principal === "" || submitter?.principal === "";
   return isAnonymous && submitter?.keyId === keyId;

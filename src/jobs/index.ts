@@ -21,6 +21,7 @@ export { digestOf, fingerprintOf, uuidOf } from "./identity.ts";
 export { jobHash } from "./job-hash.ts";
 export { createJobs, type Jobs, priorityName, type Submitted } from "./jobs.ts";
 export { payloadKeys, pointerScheme, shardKeys } from "./keys.ts";
+export { checkMemoryId } from "./memory-id.ts";
 export { alternativeKey, createPayloads, isShallow, keyOfPointer, type Payloads, readPointer } from "./payloads.ts";
 export { publishSubmit } from "./publish-submit.ts";
 export { readIndex } from "./read-index.ts";

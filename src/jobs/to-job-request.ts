@@ -15,6 +15,7 @@ import type { SubmitJobRequest } from "@cordum/proto/cordum/v1/api_pb.js";
 import { isTopic } from "../bus/index.ts";
 import { invalidField } from "../errors/index.ts";
 import { payloadKeys, pointerScheme } from "./keys.ts";
+import { checkMemoryId } from "./memory-id.ts";
 
 /** What the server adds to what the client said. */
 export interface SubmitContext {
@@ -67,6 +68,7 @@ export function toJobRequest(input: SubmitJobRequest, context: SubmitContext): P
   const actorType = actorTypes[input.actorType.toLowerCase()];
   if (actorType === undefined) throw invalidField("actor_type", `must be human, service or empty`);
   checkTexts(input);
+  checkMemoryId("memory_id", input.memoryId, `mem:${context.id}`);
 
   const labels = clientLabels(input.labels);
   const riskTags = [...input.riskTags];

@@ -27,7 +27,7 @@ beforeAll(async () => {
     services: [LockService],
     authenticator: createAuthenticator({
       apiKeys:
-        "default:admin:admin:ada,default:second:admin:ada,default:viewer:viewer,default:user:user,acme:acme:admin",
+        "default:admin:admin:ada,default:second:admin:ada,default:viewer:viewer,default:user:user,acme:acme:admin,*:root:admin",
       apiKey: undefined,
       defaultTenant: "default",
       allowAnonymous: false,
@@ -166,5 +166,19 @@ describe("/api/v1/locks", () => {
     ]);
     expect(entries[0]?.details).toMatchObject({ owner: "A", mode: "exclusive" });
     expect(entries[1]?.details).toMatchObject({ owner: "B" });
+  });
+
+  it("what a key of all tenants does, and what it fails at, is in the log of the tenant it acts for", async () => {
+    await acquire({ resource: "r", owner: "A", tenant: "acme" }, "root");
+    await acquire({ resource: "r", owner: "", tenant: "acme" }, "root");
+    await acquire({ resource: "r", owner: "A", tenant: "default" }, "acme");
+
+    const entries = await readAll(createAuditReader(redis, chains), "acme");
+
+    expect(entries.map(({ resource, outcome }) => [resource, outcome])).toEqual([
+      ["lock/r", "ok"],
+      ["lock/r", "invalid_argument"],
+      ["lock/r", "permission_denied"],
+    ]);
   });
 });

@@ -12,7 +12,10 @@ import { parseMode, parseName, parseTtlMs } from "./names.ts";
 export function createLockService({ locks }: { locks: Locks }): ServiceImpl<typeof LockService> {
   function addressOf(request: { resource: string; tenant: string }, context: HandlerContext): LockAddress {
     const resource = parseName(request.resource, "resource");
-    return { resource, tenant: requireTenant(context.values.get(callerKey), request.tenant) };
+    auditDetail(context, { resource: `lock/${resource}` });
+    const tenant = requireTenant(context.values.get(callerKey), request.tenant);
+    auditDetail(context, { tenant });
+    return { resource, tenant };
   }
 
   function claimOf(
@@ -21,7 +24,7 @@ export function createLockService({ locks }: { locks: Locks }): ServiceImpl<type
   ): HoldClaim {
     const address = addressOf(request, context);
     const owner = parseName(request.owner, "owner");
-    auditDetail(context, { resource: `lock/${address.resource}`, details: { owner } });
+    auditDetail(context, { details: { owner } });
     return { ...address, owner, by: context.values.get(callerKey).keyId, token: request.token ?? "" };
   }
 

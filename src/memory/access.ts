@@ -24,7 +24,8 @@ export async function mayRead(deps: AccessDeps, address: Address, caller: Caller
   if (caller.crossTenant) return true;
   const tenants = await tenantsOf(deps, address);
   if (tenants.length > 0) return tenants.every((tenant) => tenant === caller.tenant);
-  return address.kind === "memory" && seesPoison(caller, deps.defaultTenant);
+  const isOfNobody = address.kind === "memory" && !/^mem:(mem|run):/.test(address.canonicalKey);
+  return isOfNobody && seesPoison(caller, deps.defaultTenant);
 }
 
 /**

@@ -182,6 +182,16 @@ describe("readPointer()", () => {
     await expect(read(admin, "mem:notes:summary")).resolves.toMatchObject({ kind: "memory" });
   });
 
+  it("shows memory of runs and jobs that are gone only to those who see all tenants", async () => {
+    await redis.mset("mem:run:gone:summary", "run", "mem:mem:gone:summary", "job");
+
+    for (const key of ["mem:run:gone:summary", "mem:mem:gone:summary"]) {
+      await expect(read(admin, key)).rejects.toEqual(nothing);
+      await expect(read(acme, key)).rejects.toEqual(nothing);
+      await expect(read(root, key)).resolves.toMatchObject({ kind: "memory" });
+    }
+  });
+
   it("shows memory that names its tenant to that one", async () => {
     await redis.set("mem:@acme:notes:summary", "notes of acme");
 

@@ -2,7 +2,7 @@ import { DomainError } from "../errors/index.ts";
 import type { RedisClient } from "../redis/index.ts";
 import { compileSchema } from "./compile.ts";
 import { type ListQuery, listSchemas, type SchemaPage } from "./list.ts";
-import { addressOf, parseId, parseNewId, type SchemaAddress } from "./schema-id.ts";
+import { addressOf, isId, parseId, parseNewId, type SchemaAddress } from "./schema-id.ts";
 import { type ChangeOptions, createSchemaStore, type SchemaInfo, type Written } from "./store.ts";
 import type { CompiledSchema } from "./validator.ts";
 
@@ -24,6 +24,8 @@ export interface SchemaRegistry {
    * @throws DomainError not_found, or failed_precondition when it does not compile
    */
   compiled(id: string, tenant: string): Promise<CompiledSchema>;
+  /** Those of the ids that a tenant could not use, because no such schema is registered. */
+  missing(ids: readonly string[], tenant: string): Promise<string[]>;
   /**
    * Who may do so is for the caller to decide.
    * @throws DomainError invalid_argument that names the place, aborted when the revision is not the expected one
@@ -43,8 +45,16 @@ export function createSchemaRegistry(redis: RedisClient, { defaultTenant }: Sche
     return found && { ...found.info, schema: parseSchema(id, found.body) };
   }
 
+  async function isThere(text: string, tenant: string): Promise<boolean> {
+    return isId(text) && (await store.describe(addressOf(parseId(text), tenant))) !== undefined;
+  }
+
   return {
     get,
+    async missing(ids, tenant) {
+      const found = await Promise.all(ids.map((id) => isThere(id, tenant)));
+      return ids.filter((_, at) => !found[at]);
+    },
     async compiled(id, tenant) {
       const found = await get(id, tenant);
       if (!found) throw notRegistered(id);

@@ -172,4 +172,14 @@ describe("/api/v1/schemas", () => {
     expect(entries[1]?.beforeHash).toBe(entries[0]?.afterHash);
     expect(entries[3]?.beforeHash).toBe(entries[1]?.afterHash);
   });
+
+  it("changes by a key of all tenants are in the log of whose schema it is", async () => {
+    await call("POST", "", { id: "a", schema, tenant: "acme" }, "root");
+    await call("POST", "", { id: "mail/Input", schema }, "root");
+
+    const resources = async (tenant: string) =>
+      (await readAll(createAuditReader(redis, chains), tenant)).map(({ resource }) => resource);
+    expect(await resources("acme")).toEqual(["schema/a"]);
+    expect(await resources("default")).toEqual(["schema/mail/Input"]);
+  });
 });

@@ -41,12 +41,22 @@ export function parseNewId(text: string): string {
  */
 export function parseId(text: string): string {
   const id = text.trim();
-  if (id === "") throw invalidField("id", "is required");
-  if (id === "index") throw invalidField("id", '"index" is taken: the list of schemas is kept under it');
-  // Braces would move its keys to other slots of a cluster.
-  if (/[\p{Cc}{}]/u.test(id) || !id.isWellFormed())
-    throw invalidField("id", "must not hold braces or control characters");
+  const problem = problemOf(id);
+  if (problem !== undefined) throw invalidField("id", problem);
   return id;
+}
+
+/** Whether there may be a schema with this id. */
+export function isId(text: string): boolean {
+  return problemOf(text.trim()) === undefined;
+}
+
+function problemOf(id: string): string | undefined {
+  if (id === "") return "is required";
+  if (id === "index") return '"index" is taken: the list of schemas is kept under it';
+  // Braces would move its keys to other slots of a cluster.
+  if (/[\p{Cc}{}]/u.test(id) || !id.isWellFormed()) return "must not hold braces or control characters";
+  return undefined;
 }
 
 /** Schemas of the installation are changed by callers of the default tenant and of all tenants. */

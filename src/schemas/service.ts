@@ -25,7 +25,7 @@ export function createSchemaService({ registry, defaultTenant }: SchemaServiceDe
     auditDetail(context, { resource: `schema/${id}` });
     const caller = context.values.get(callerKey);
     const address = requireWriter(caller, id, tenant, defaultTenant);
-    if (address.tenant) auditDetail(context, { details: { tenant: address.tenant } });
+    auditDetail(context, { tenant: address.tenant || defaultTenant });
     const expected = expectedRevision === undefined ? undefined : Number(expectedRevision);
     const options: ChangeOptions = { expectedRevision: expected, author: caller.principal || caller.keyId };
     return { address, options };

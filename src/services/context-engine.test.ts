@@ -293,6 +293,20 @@ describe("whose a memory is (improved, 30 and 63)", () => {
     expect(await redis.keys("mem:*")).toEqual(["mem:mem:j-acme:events"]);
   });
 
+  it("that of a job or run that is gone is only for keys of all tenants", async () => {
+    await redis.rpush("mem:run:gone:events", event("of whom?"));
+    await redis.rpush("mem:mem:gone:events", event("of whom?"));
+
+    for (const id of ["run:gone", "mem:gone"]) {
+      expect(await recall(id)).toEqual([]);
+      expect(await recall(id, "k-acme")).toEqual([]);
+      expect(await recall(id, "k-root")).toEqual(["user: of whom?"]);
+    }
+    await update(turn("run:gone", "mine"));
+    expect(await redis.lrange("mem:@default:run:gone:events", 0, -1)).toHaveLength(1);
+    expect(await redis.llen("mem:run:gone:events")).toBe(1);
+  });
+
   it("callers without a key, or without the right, are refused", async () => {
     await expect(recall("notes", "")).rejects.toMatchObject({ code: Code.Unauthenticated });
     await expect(recall("notes", "k-auditor")).rejects.toMatchObject({ code: Code.PermissionDenied });

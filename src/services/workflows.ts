@@ -30,6 +30,8 @@ export async function openWorkflows(shared: Shared, kernel: () => Promise<Policy
   const { shards, dataTtlMs: payloadTtlMs } = settings.store;
   const { timeoutConfigPath: path, configReloadIntervalMs: reloadIntervalMs } = settings.scheduler;
   const defaults = await openRunDefaults({ config: shared.config, path, reloadIntervalMs, log });
+  // A run must not be forgotten before its jobs: their ids follow from its own.
+  const runKeepMs = Math.max(settings.workflowEngine.runTtlMs, settings.store.jobTtlMs);
   const definitions = createDefinitionStore(redis, { shards });
   const ports: EnginePorts = {
     redis,
@@ -37,7 +39,7 @@ export async function openWorkflows(shared: Shared, kernel: () => Promise<Policy
     jobs: createJobs({ store, reader, bus, senderId: "workflow-engine" }),
     jobStore: store,
     jobReader: reader,
-    runs: createRunStore(redis, { shards, keepMs: settings.workflowEngine.runTtlMs, log }),
+    runs: createRunStore(redis, { shards, keepMs: runKeepMs, log }),
     runReader: createRunReader(redis, shards),
     slots: createRunSlots(redis, shards),
     schemas: createSchemaRegistry(redis, { defaultTenant: settings.auth.tenantId }),
@@ -47,9 +49,10 @@ export async function openWorkflows(shared: Shared, kernel: () => Promise<Policy
     limits: {
       ...defaultLimits,
       maxUnits: settings.workflowEngine.maxUnits,
+      maxNestedRuns: settings.workflowEngine.maxNestedRuns,
       allowsSelfApproval: settings.auth.allowSelfApproval,
     },
-    payloadTtlMs,
+    largeOutputTtlMs: Math.max(payloadTtlMs, runKeepMs),
     nextTime: nextCronTime,
     metrics: createWorkflowMetrics(),
     log,

@@ -331,6 +331,12 @@ export const table = {
       10 * minute,
       "A run that nobody has looked at for so long is looked over: its steps' jobs are compared with their records.",
     ),
+    maxNestedRuns: variable(
+      "WORKFLOW_MAX_NESTED_RUNS",
+      integer({ min: 1, max: 10_000_000 }),
+      10_000,
+      "Runs that one run may begin in all: bodies, turns, branches, subworkflows.",
+    ),
     maxUnits: variable("WORKFLOW_MAX_ITEMS", integer({ min: 1, max: 1_000_000 }), 100_000, "Items of one for_each."),
   },
   scheduler: {

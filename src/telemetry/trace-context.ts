@@ -1,4 +1,12 @@
-import { type Attributes, context, propagation, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
+import {
+  type Attributes,
+  context,
+  propagation,
+  ROOT_CONTEXT,
+  SpanKind,
+  SpanStatusCode,
+  trace,
+} from "@opentelemetry/api";
 
 const format = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
@@ -42,7 +50,11 @@ export interface PastSpan {
 }
 
 /** Records something that is over, as part of a trace that came over the bus. */
-export function recordSpan(traceparent: string, name: string, { startMs, endMs, isFailed, attributes }: PastSpan): void {
+export function recordSpan(
+  traceparent: string,
+  name: string,
+  { startMs, endMs, isFailed, attributes }: PastSpan,
+): void {
   const parent = propagation.extract(ROOT_CONTEXT, { traceparent });
   const options = { kind: SpanKind.INTERNAL, attributes, startTime: startMs };
   const span = trace.getTracer("cordum").startSpan(name, options, parent);

@@ -110,14 +110,18 @@ describe("REST JSON", () => {
     expect(JSON.parse(fromHeader.body.job_id)).toEqual(["job.a", "", "header"]);
   });
 
-  it("is refused when its values nest deeper than the binary encoding allows", async () => {
-    let context: object = {};
-    for (let depth = 0; depth < 60; depth++) context = { a: context };
+  it.each([
+    ["objects", (inner: unknown) => ({ a: inner })],
+    ["lists", (inner: unknown) => [inner]],
+  ])("may nest 48 levels of %s; deeper ones are refused, and the error names the field", async (_, around) => {
+    const nested = (levels: number): unknown => (levels === 0 ? 1 : around(nested(levels - 1)));
+    const submit = (levels: number) =>
+      post("/api/v1/jobs", JSON.stringify({ topic: "job.x", context: nested(levels), unknown: nested(60) }));
 
-    const { status, body } = await post("/api/v1/jobs", JSON.stringify({ topic: "job.x", context }));
-
+    expect((await submit(48)).status).toBe(200);
+    const { status, body } = await submit(49);
     expect([status, body.code]).toEqual([400, "invalid_argument"]);
-    expect(body.message).toContain("maximum recursion depth");
+    expect(body.message).toBe("context: is nested deeper than 48 levels");
   });
 
   it("accepts an empty body", async () => {

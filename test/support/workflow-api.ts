@@ -35,7 +35,7 @@ export interface CallOptions {
 export async function startWorkflowApi(platform: WorkflowPlatform): Promise<WorkflowApi> {
   const { definitions, ports, engine, config } = platform;
   const services = {
-    workflows: createWorkflowService({ definitions }),
+    workflows: createWorkflowService({ definitions, ports }),
     runs: createRunService({ definitions, ports, engine, config }),
   };
   const audited: AuditedCall[] = [];

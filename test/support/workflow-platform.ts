@@ -119,7 +119,7 @@ export async function startWorkflowPlatform(
       },
       defaultsOf: () => options.defaults,
       limits: { ...defaultLimits, ...options.limits },
-      payloadTtlMs: 600_000,
+      largeOutputTtlMs: 600_000,
       nextTime: nextCronTime,
       metrics: createWorkflowMetrics(),
       log,

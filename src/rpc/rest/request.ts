@@ -1,6 +1,7 @@
 import { type DescField, type DescMessage, type JsonValue, type Message, ScalarType } from "@bufbuild/protobuf";
 import { DomainError, invalidField } from "../../errors/index.ts";
 import type { RestBinding } from "./binding.ts";
+import { requireShallow } from "./depth.ts";
 import { fromRestJson, isObject, type JsonObject } from "./json.ts";
 import type { RawVariable } from "./route-table.ts";
 
@@ -25,6 +26,7 @@ export function toRequestMessage({ method, body: target }: RestBinding, input: R
   else if (target) json[target.name] = parseJson(input.body) ?? {};
   for (const { field, segments } of input.rawVariables)
     assignPath(method.input, json, field, decodeVariable(field, segments));
+  requireShallow(method.input, json);
   return fromRestJson(method.input, json);
 }
 

@@ -9,11 +9,12 @@ import {
   type RunParts,
   stepOfKey,
 } from "./draft.ts";
-import { cancelUntouched, endRun, settleRun, undoEnded } from "./end-run.ts";
+import { awaitedEnded, cancelUntouched, endRun, settleRun, stopUndoing, undoEnded } from "./end-run.ts";
 import { cancelUnits, goOnWithFan, unitEnded, unitIsDue, unitWaits } from "./fan.ts";
 import { goOnWithLoop, turnEnded, turnFailed } from "./loop.ts";
 import type { EventOutcome, RefusalCode } from "./outcome.ts";
 import { decide, expireWait, signal } from "./people.ts";
+import { jsonSize } from "./size.ts";
 import {
   type RunError,
   type RunEvent,
@@ -22,7 +23,7 @@ import {
   type StepState,
   terminalRuns,
 } from "./state.ts";
-import { endStep } from "./steps.ts";
+import { endStep, maxOutputBytes } from "./steps.ts";
 import { scheduleRetry, scopeOfUnit, startUndo, startUnit, withDefaults } from "./units.ts";
 
 export type Advanced =
@@ -81,7 +82,11 @@ function take(draft: Draft, event: RunEvent): EventOutcome {
       return outcome;
     }
     case "cancel": {
-      if (hasEnded || header.status === "compensating") return refused("ended", `the run is ${header.status}`);
+      if (hasEnded) return refused("ended", `the run is ${header.status}`);
+      if (header.status === "compensating") {
+        stopUndoing(draft, event.reason || "run cancelled");
+        return applied;
+      }
       const message = event.reason || "run cancelled";
       endRun(draft, { status: "cancelled", error: { code: "cancelled", message } });
       cancelUntouched(draft);
@@ -94,8 +99,23 @@ function take(draft: Draft, event: RunEvent): EventOutcome {
       settleRun(draft);
       return applied;
     case "resume":
+      if (!hasEnded && header.filling) return refused("invalid", "steps of the earlier run are still being copied");
       return resume(draft, hasEnded);
+    case "filled":
+      return filled(draft, event.isWhole, hasEnded);
   }
+}
+
+/** What a rerun keeps was copied in further writes. */
+function filled(draft: Draft, isWhole: boolean, hasEnded: boolean): EventOutcome {
+  const { header } = draft;
+  if (hasEnded || !header.filling) return ignored("nothing is being copied");
+  delete header.filling;
+  if (isWhole) return resume(draft, hasEnded);
+  delete header.undoable; // nothing was done yet, and what is kept is the earlier run's
+  const message = `not all steps of run ${header.rerunOf ?? ""} were copied; rerun it again`;
+  endRun(draft, { status: "failed", error: { code: "rerun_incomplete", message } });
+  return applied;
 }
 
 /** After something has changed: the status, then whoever may start now, then the status once more. */
@@ -182,9 +202,14 @@ function unitReported(draft: Draft, event: Report): EventOutcome {
   if (!step) return ignored("no such step");
   const state = draft.step(key);
   if (!state) return ignored("the step has not begun");
+  if (isAwaited(draft, step, key, state, event)) {
+    cancelledButEnded(draft, step, state, event);
+    return applied;
+  }
   if (state.status !== "running") return ignored(`the step is ${state.status}`);
   if (event.kind === "refused") {
-    if (event.id !== `submit:${state.jobId}` && event.id !== `start:${state.runId}`) return ignored("not its attempt");
+    const own = [`submit:${state.jobId}`, `simulate:${state.jobId}`, `start:${state.runId}`];
+    if (!own.includes(event.id)) return ignored("not its attempt");
   } else if (event.kind === "run-ended") {
     if (event.runId !== state.runId) return ignored("not its attempt");
   } else if (event.jobId !== state.jobId) return ignored("not its attempt");
@@ -196,6 +221,23 @@ function unitReported(draft: Draft, event: Report): EventOutcome {
   judge(draft, step, key, state, verdict, event.kind === "simulated");
   follow(draft);
   return applied;
+}
+
+/** A job that was cancelled when the run failed, and that is to be undone if it had succeeded. */
+function isAwaited(draft: Draft, step: CompiledStep, key: string, state: StepState, event: Report): boolean {
+  const isMeant = key === step.id && event.kind === "job-ended" && event.jobId === state.jobId;
+  return isMeant && state.status === "cancelled" && (draft.header.undo?.awaited?.includes(step.index) ?? false);
+}
+
+function cancelledButEnded(draft: Draft, step: CompiledStep, state: StepState, event: Report): void {
+  const hasSucceeded = event.kind === "job-ended" && event.state === "SUCCEEDED";
+  if (hasSucceeded && event.kind === "job-ended") {
+    const { jobId, output } = event;
+    draft.setStep(step.id, { ...state, status: "succeeded" });
+    if (output) draft.changes.outputs.set(step.id, output);
+    draft.event("step_completed", { stepId: step.id, jobId, status: "succeeded", message: "after the run had failed" });
+  }
+  awaitedEnded(draft, step.index, hasSucceeded);
 }
 
 /** How a report reads when it is about a step. */
@@ -295,8 +337,9 @@ function endUnit(
     ...(error && { error }),
   });
   if (status === "succeeded" && output) draft.changes.outputs.set(key, output);
+  const bytes = output?.isInlined ? jsonSize(output.output ?? null, maxOutputBytes) : 0;
   if (step.kind !== "loop") {
-    unitEnded(draft, step, { status, error, wasRunning: true });
+    unitEnded(draft, step, { status, error, wasRunning: true, bytes });
     return;
   }
   if (status === "succeeded") {
@@ -326,10 +369,12 @@ function undoReported(draft: Draft, step: CompiledStep, key: string, state: Step
   return applied;
 }
 
-function timer(draft: Draft, { stepKey: key, timer: kind }: Extract<RunEvent, { kind: "timer" }>): EventOutcome {
+function timer(draft: Draft, event: Extract<RunEvent, { kind: "timer" }>): EventOutcome {
+  const { stepKey: key, timer: kind, dueMs = 0 } = event;
   const { header, now } = draft;
   if (kind === "run") {
     if (header.status === "compensating") return ignored("the run is compensating");
+    if (header.filling) delete header.undoable; // the run itself has done nothing yet
     const message = `the run took longer than ${runTimeoutMs(draft) / 1_000} s`;
     endRun(draft, { status: "timed_out", error: { code: "run_timeout", message } });
     return applied;
@@ -340,7 +385,7 @@ function timer(draft: Draft, { stepKey: key, timer: kind }: Extract<RunEvent, { 
   const wanted = kind === "retry" ? ["pending"] : ["running", "waiting"];
   if (!wanted.includes(state.status) || state.dueAt === undefined)
     return drop(draft, key, kind, `it is ${state.status}`);
-  if (state.dueAt > now.nowMs) {
+  if (state.dueAt > Math.max(now.nowMs, dueMs)) {
     draft.timer(key, kind, state.dueAt); // two clocks differ
     return applied;
   }

@@ -104,6 +104,8 @@ export interface CoreLimits {
   /** Bytes of payloads and outputs that a run may produce itself, about. */
   bytesPerRun: number;
   maxUnits: number;
+  /** Runs that one run may begin in all, at any depth. */
+  maxNestedRuns: number;
   maxDepth: number;
   maxSignals: number;
   /** Whether who started a run may approve its steps where the step does not say. */
@@ -118,6 +120,7 @@ export const defaultLimits: CoreLimits = {
   costPerCommit: 5_000_000,
   bytesPerRun: 268_435_456,
   maxUnits: 100_000,
+  maxNestedRuns: 10_000,
   maxDepth: 8,
   maxSignals: 100,
   allowsSelfApproval: false,
@@ -290,7 +293,7 @@ export class Draft {
   /** What expressions see. Only what they read is put together. */
   scope(reads: Reads, unit: { [name: string]: Json | undefined } = {}): Scope {
     const ids = reads.steps === "all" ? this.#knownOutputs() : [...reads.steps];
-    this.needOutputs(ids.filter((id) => this.#mayHaveOutput(id)));
+    this.#needOutputsOf(ids.filter((id) => this.#mayHaveOutput(id)));
     this.needSteps(ids.filter((id) => this.#isForgiven(id)));
     const steps: { [id: string]: Json } = {};
     for (const id of ids) {
@@ -336,6 +339,11 @@ export class Draft {
     this.effect({ kind: "go-on", id: `go-on:${this.header.goOns}` });
   }
 
+  /** Whether it was decided in this draft and is not done yet. */
+  isOwed(id: string): boolean {
+    return this.changes.effects.some((effect) => effect.id === id);
+  }
+
   /** Takes back what was decided in this draft and is not done yet. False when it was not decided here. */
   takeBack(id: string): boolean {
     const at = this.changes.effects.findIndex((effect) => effect.id === id);
@@ -345,6 +353,19 @@ export class Draft {
 
   timer(stepKey: string, kind: TimerKind, dueMs: number | undefined): void {
     this.changes.timers.set(`${stepKey}|${kind}`, { stepKey, kind, dueMs });
+  }
+
+  /** When some are missing, those that untouched steps will ask for come along: each look into the store starts us over. */
+  #needOutputsOf(ids: readonly string[]): void {
+    const isMissing = (id: string) => !this.changes.outputs.has(id) && !this.#parts.outputs.has(id);
+    const missing = new Set(ids.filter(isMissing));
+    if (missing.size === 0) return;
+    for (const { index, reads } of this.workflow.steps) {
+      if (this.letter(index) !== "." || reads.steps === "all") continue;
+      for (const id of reads.steps) if (this.#mayHaveOutput(id) && isMissing(id)) missing.add(id);
+      if (missing.size >= outputsAtOnce) break;
+    }
+    throw new MissingParts({ outputs: [...missing] });
   }
 
   /** What a step sees of another one: output, pointer and how it went. */
@@ -375,6 +396,8 @@ export class Draft {
     return this.workflow.steps.filter(({ index }) => this.letter(index) !== ".").map(({ id }) => id);
   }
 }
+
+const outputsAtOnce = 64;
 
 const statusOfLetter: Partial<Record<StepLetter, StepStatus>> = {
   p: "pending",

@@ -51,15 +51,16 @@ function endBadly(draft: Draft): void {
 /** Ends the run other than well: what is at work is cancelled, what was done is undone where steps say how. */
 export function endRun(draft: Draft, end: RunEnd): void {
   const { header } = draft;
-  cancelRest(draft);
-  const isUndone = end.status !== "cancelled" && !header.dryRun && (header.undoable?.length ?? 0) > 0;
-  if (!isUndone) {
+  const cancelled = cancelRest(draft);
+  const undoes = end.status !== "cancelled" && !header.dryRun;
+  const awaited = undoes ? cancelled : [];
+  if (!undoes || ((header.undoable?.length ?? 0) === 0 && awaited.length === 0)) {
     finish(draft, end);
     return;
   }
   draft.timer("", "run", undefined);
   delete header.paused; // what is undone is not held up
-  header.undo = { left: [...(header.undoable ?? [])].reverse(), end };
+  header.undo = { left: [...(header.undoable ?? [])].reverse(), awaited, end };
   setStatus(draft, "compensating", end.error.message);
   undoNext(draft);
 }
@@ -70,7 +71,9 @@ export function undoNext(draft: Draft): void {
   if (!header.undo) return;
   const [index, ...left] = header.undo.left;
   if (index === undefined) {
-    finish(draft, header.undo.end);
+    const { current: _done, ...undo } = header.undo;
+    header.undo = undo;
+    if ((undo.awaited?.length ?? 0) === 0) finish(draft, undo.end);
     return;
   }
   header.undo = { ...header.undo, left, current: index };
@@ -82,6 +85,27 @@ export function undoNext(draft: Draft): void {
   draft.event("compensation_started", { stepId: step.id, status: "running" });
   const error = startUndo(draft, step, step.compensation, `${step.id}!undo`);
   if (error) undoEnded(draft, step.id, error.message);
+}
+
+/** The end of a job that was cancelled when the run failed. One that had succeeded all the same is undone first. */
+export function awaitedEnded(draft: Draft, index: number, hasSucceeded: boolean): void {
+  const { undo } = draft.header;
+  if (!undo) return;
+  const awaited = (undo.awaited ?? []).filter((other) => other !== index);
+  draft.header.undo = { ...undo, awaited, left: hasSucceeded ? [index, ...undo.left] : undo.left };
+  if (undo.current === undefined) undoNext(draft);
+}
+
+/** Somebody ends what undoes the run. */
+export function stopUndoing(draft: Draft, reason: string): void {
+  const { undo } = draft.header;
+  if (!undo) return;
+  const current = undo.current === undefined ? undefined : draft.workflow.steps[undo.current];
+  const key = `${current?.id}!undo`;
+  const state = current && draft.step(key);
+  if (state?.status === "running" || state?.status === "pending") cancelUnit(draft, key, state);
+  const message = `${undo.end.error.message}; undoing was cancelled: ${reason}`;
+  finish(draft, { ...undo.end, error: { ...undo.end.error, message } });
 }
 
 /** One compensation is over. One that failed does not keep the others from being made. */
@@ -163,18 +187,22 @@ function outputOf(draft: Draft): Json {
   return Object.fromEntries(leaves.map((id) => [id, shownOutput(draft.output(id))]));
 }
 
-/** Cancels whatever is at work. */
-function cancelRest(draft: Draft): void {
+/** Cancels whatever is at work. @returns the steps with a compensation whose job may have done its work all the same */
+function cancelRest(draft: Draft): number[] {
+  const uncertain: number[] = [];
   const active = draft.workflow.steps.filter(({ index }) => "prw".includes(draft.letter(index)));
   draft.needSteps(active.map(({ id }) => id));
   for (const step of active) {
     const state = draft.step(step.id);
     if (!state) continue;
     const isLoop = state.iterations !== undefined;
+    const isSent = state.jobId !== undefined && !draft.isOwed(`submit:${state.jobId}`);
+    if (step.compensation && state.status === "running" && isSent) uncertain.push(step.index);
     cancelUnit(draft, step.id, state);
     if (state.fan) cancelUnits(draft, step, 0);
     else if (isLoop) cancelTurn(draft, `${step.id}[${state.iterations}]`);
   }
+  return uncertain;
 }
 
 function cancelTurn(draft: Draft, key: string): void {

@@ -2,7 +2,7 @@ import type { Json } from "../expressions/index.ts";
 import type { CompiledStep } from "../model/compiled.ts";
 import type { Draft } from "./draft.ts";
 import type { FanState, RunError, StepOutput, StepState } from "./state.ts";
-import { endStep, endWithValue, evaluate, refuseStep } from "./steps.ts";
+import { endStep, endWithValue, evaluate, maxOutputBytes, refuseStep } from "./steps.ts";
 import { startUnit } from "./units.ts";
 
 const noUnits = { next: 0, running: 0, succeeded: 0, failed: 0, waiting: 0, due: [] };
@@ -108,12 +108,15 @@ export function unitEnded(
     status: "succeeded" | "failed" | "timed_out" | "cancelled";
     error?: RunError | undefined;
     wasRunning: boolean;
+    /** Of its output, about. */
+    bytes?: number;
   },
 ): void {
   const parent = draft.step(step.id);
   if (!parent?.fan || parent.status !== "running") return;
   const fan = { ...parent.fan };
   if (end.wasRunning) fan.running--;
+  if (end.bytes) fan.bytes = (fan.bytes ?? 0) + end.bytes;
   if (end.status === "succeeded") fan.succeeded++;
   else fan.failed++;
   draft.setStep(step.id, { ...parent, fan });
@@ -181,6 +184,11 @@ function failFan(
 }
 
 function completeFan(draft: Draft, step: CompiledStep, fan: FanState): void {
+  if ((fan.bytes ?? 0) > maxOutputBytes) {
+    const message = `the outputs together are larger than ${maxOutputBytes} bytes; write large results as artifacts`;
+    failFan(draft, step, { status: "failed", error: { code: "output_too_large", message } });
+    return;
+  }
   const keys = Array.from({ length: fan.total }, (_, index) => unitKey(step, fan, index));
   draft.needOutputs(keys);
   const values = keys.map((key) => shownOutput(draft.output(key)));

@@ -1,3 +1,4 @@
+import { isRequester, type Requester } from "../../approvals/index.ts";
 import type { Json } from "../expressions/index.ts";
 import type { CompiledStep } from "../model/compiled.ts";
 import type { Draft } from "./draft.ts";
@@ -46,20 +47,35 @@ function close(draft: Draft, state: StepState, stepId: string): void {
 
 function refusalOf(draft: Draft, step: CompiledStep, state: StepState, vote: VoteState): string | undefined {
   const { roles = [], allow_requester: allowsRequester } = step.document.approvals ?? {};
-  if (roles.length > 0 && !roles.includes(vote.role)) {
-    return `the step asks for the role ${roles.join(" or ")}, not ${vote.role || "none"}`;
+  const holds = vote.holds ?? [vote.role];
+  if (roles.length > 0 && !roles.some((role) => holds.includes(role))) {
+    return `the step asks for the role ${roles.join(" or ")}, not ${holds.join(", ") || "none"}`;
   }
-  const { requester } = draft.header;
-  const isRequester = requester && sameVoter(requester, vote);
-  if (isRequester && !(allowsRequester ?? draft.now.limits.allowsSelfApproval))
-    return "who started the run must not approve it";
-  if (state.votes?.some((earlier) => sameVoter(earlier, vote))) return "they have decided already";
+  const isAllowed = allowsRequester ?? draft.now.limits.allowsSelfApproval;
+  const requester = requesterOf(draft);
+  if (!isAllowed && isRequester(requester, vote)) {
+    const { principal } = vote;
+    return principal !== "" && [...requester.names, requester.submitter?.principal].includes(principal)
+      ? "who started the run, or whom its jobs act for, must not approve it"
+      : "the run was started with this key, and one of both calls names no principal: approve with another key";
+  }
+  if (state.votes?.some((earlier) => isSameVoter(earlier, vote))) return "they have decided already";
   return undefined;
 }
 
-function sameVoter(one: { principal: string; keyId: string }, other: { principal: string; keyId: string }): boolean {
-  return one.principal ? one.principal === other.principal : !other.principal && one.keyId === other.keyId;
+/** Everybody who stands behind the run: who started it, and for whom its jobs act. */
+function requesterOf({ header, workflow }: Draft): Requester {
+  const names = workflow.steps.map(({ job }) => job.meta?.actor_id ?? "").filter((name) => name !== "");
+  return { names, submitter: header.requester };
 }
+
+/** As for requesters, keys tell people apart only where both calls name a principal. */
+function isSameVoter(earlier: VoteState, vote: VoteState): boolean {
+  return isRequester({ names: [], submitter: earlier }, vote);
+}
+
+/** They are kept in the header, which every event reads. */
+const maxKeptSignalBytes = 65_536;
 
 /** A signal goes to the first step that waits for it, else it is kept for the one that will. */
 export function signal(draft: Draft, { name, payload, by }: Extract<RunEvent, { kind: "signal" }>): EventOutcome {
@@ -80,7 +96,18 @@ export function signal(draft: Draft, { name, payload, by }: Extract<RunEvent, { 
     endWithValue(draft, step, { ...state, by }, payload);
     return { kind: "applied", detail: { delivered: true } };
   }
+  const isExpected = draft.workflow.steps.some(
+    ({ kind, id, index, document }) =>
+      kind === "signal" && (document.signal ?? id) === name && draft.letter(index) === ".",
+  );
+  if (!isExpected)
+    return { kind: "refused", code: "not_found", message: `no step waits, or will wait, for signal ${name}` };
   const kept = header.signals ?? [];
+  const size = JSON.stringify([...kept, payload]).length;
+  if (size > maxKeptSignalBytes) {
+    const message = `signals that nobody has waited for may take ${maxKeptSignalBytes} bytes together`;
+    return { kind: "refused", code: "exhausted", message };
+  }
   if (kept.length >= now.limits.maxSignals) {
     const message = `the run keeps ${kept.length} signals that nobody has waited for; no more fit`;
     return { kind: "refused", code: "exhausted", message };

@@ -85,6 +85,8 @@ export interface RunHeader {
   dryRun?: boolean;
   /** Nothing new starts while it is true. */
   paused?: boolean;
+  /** Steps of an earlier run are still being copied: their letters are there, not all of their records. Paused until then. */
+  filling?: boolean;
   parent?: ParentRef;
   /** 0 for a run that nobody nested. */
   depth: number;
@@ -97,8 +99,11 @@ export interface RunHeader {
   signals?: { name: string; payload: Json; by: string; at: number }[];
   /** Steps with a compensation, in the order in which they succeeded. */
   undoable?: number[];
-  /** While compensating: what is left to undo, and how the run will end. */
-  undo?: { left: number[]; current?: number; end: RunEnd };
+  /**
+   * While compensating: what is left to undo, and how the run will end. `awaited` were cancelled while their jobs were at
+   * work: one that turns out to have succeeded is undone, too.
+   */
+  undo?: { left: number[]; current?: number; awaited?: number[]; end: RunEnd };
   /** Fan-outs whose units are being started or cancelled bit by bit. */
   bulk?: BulkWork[];
   /** The call that started it, as authentication knows it: `key:<id>` and principal. */
@@ -106,6 +111,8 @@ export interface RunHeader {
   /** The output, when it is small enough to stay with the run; else `outputPtr`. */
   outputPtr?: string;
   defaults?: RunDefaults;
+  /** The id that its idempotency key stands for, see `RunSlots.generation`. */
+  derivedFrom?: string;
   /** Times that the run went on in a commit of its own, see `BulkWork`. */
   goOns?: number;
   /** Bytes of payloads and outputs that it has produced itself, about. */
@@ -131,6 +138,8 @@ export interface FanState {
   failed: number;
   /** Units that wait for their backoff. */
   waiting: number;
+  /** Of the outputs of its units, about. */
+  bytes?: number;
   /** Units whose backoff is over and that wait for a free place, by index. */
   due: number[];
   /** Names of the branches of a parallel step, in order. */
@@ -140,6 +149,8 @@ export interface FanState {
 export interface VoteState {
   principal: string;
   role: string;
+  /** The role and further names by which a step may ask for this key. Default: the role alone. */
+  holds?: readonly string[];
   keyId: string;
   approved: boolean;
   reason: string;
@@ -233,12 +244,15 @@ export type RunEvent =
       error?: RunError;
     }
   | { kind: "refused"; stepKey: string; id: string; error: RunError }
-  | { kind: "timer"; stepKey: string; timer: TimerKind }
+  /** `dueMs`: when it was due by the store's clock, which decides. */
+  | { kind: "timer"; stepKey: string; timer: TimerKind; dueMs?: number }
   | { kind: "decide"; stepKey: string; vote: VoteState }
   | { kind: "signal"; name: string; payload: Json; by: string }
   | { kind: "cancel"; reason: string; by: string }
   | { kind: "pause"; by: string }
-  | { kind: "resume"; by: string };
+  | { kind: "resume"; by: string }
+  /** All that a rerun keeps is there, so that the run goes on; or it never will be, and the run ends. */
+  | { kind: "filled"; isWhole: boolean };
 
 export const terminalRuns: ReadonlySet<RunStatus> = new Set(["succeeded", "failed", "cancelled", "timed_out"]);
 export const terminalSteps: ReadonlySet<StepStatus> = new Set([

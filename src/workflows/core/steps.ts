@@ -22,7 +22,7 @@ export function evaluate<T>(run: () => T): { value: T } | { error: RunError } {
 }
 
 /** Larger values belong beside the run, as artifacts. */
-const maxOutputBytes = 33_554_432;
+export const maxOutputBytes = 33_554_432;
 
 /** A value as a step's output: with the run when it is small, beside it when it is large, an error when it is too large. */
 export function toOutput(draft: Draft, stepKey: string, value: Json): { output: StepOutput } | { error: RunError } {

@@ -104,11 +104,40 @@ export class RunActor {
         for (const [at, { resolve }] of batch.entries()) resolve(outcomes[at] ?? noSuchRun);
       } catch (error) {
         this.#cached = undefined;
-        for (const { reject } of batch) reject(error);
+        // One of them may be to blame: each is tried alone, so that the others are not kept from their turn.
+        if (batch.length > 1) for (const waiting of batch) await this.#takeAlone(waiting);
+        else if (batch[0]) await this.#takeReplaced(batch[0], error);
       }
     }
     this.idleSinceMs = performance.now();
     this.#working = undefined;
+  }
+
+  async #takeAlone(waiting: Waiting): Promise<void> {
+    try {
+      const [outcome = noSuchRun] = await this.#take([waiting.event]);
+      waiting.resolve(outcome);
+    } catch (error) {
+      this.#cached = undefined;
+      await this.#takeReplaced(waiting, error);
+    }
+  }
+
+  /** The end of a unit that cannot be processed, whatever is tried, is a failure of the unit; else it would hang for ever. */
+  async #takeReplaced(waiting: Waiting, reason: unknown): Promise<void> {
+    const event = reason instanceof UnprocessableError ? toFailure(waiting.event, reason) : undefined;
+    if (!event) {
+      waiting.reject(reason);
+      return;
+    }
+    this.#ports.log.error({ err: reason, run_id: this.#runId, event: event.kind }, "event cannot be processed");
+    try {
+      const [outcome = noSuchRun] = await this.#take([event]);
+      waiting.resolve(outcome);
+    } catch (error) {
+      this.#cached = undefined;
+      waiting.reject(error);
+    }
   }
 
   async #take(events: RunEvent[]): Promise<EventOutcome[]> {
@@ -131,10 +160,10 @@ export class RunActor {
   async #try(cached: Cached, events: RunEvent[], isFresh: boolean): Promise<EventOutcome[] | "conflict" | "again"> {
     const { store, circumstances, putPayloads, onCommit } = this.#ports;
     const now = circumstances();
-    let advanced = advance(cached, events, now);
+    let advanced = decided(() => advance(cached, events, now));
     while (advanced.kind === "needs") {
       await this.#loadMore(cached, advanced.needs);
-      advanced = advance(cached, events, now);
+      advanced = decided(() => advance(cached, events, now));
     }
     const { header, changes, outcomes } = advanced;
     const isCertain = isFresh || outcomes.every(({ kind }) => kind === "applied");
@@ -144,13 +173,16 @@ export class RunActor {
     }
     if (!outcomes.some(({ kind }) => kind === "applied")) return outcomes;
     if (changes.payloads.size > 0) await putPayloads(changes.payloads);
-    const reply = await store.commit({
-      runId: this.#runId,
-      expected: cached.version,
-      header,
-      previousStatus: cached.header.status,
-      ...toWrites(changes),
-    });
+    const commit = decided(() =>
+      store.prepare({
+        runId: this.#runId,
+        expected: cached.version,
+        header,
+        previousStatus: cached.header.status,
+        ...toWrites(changes),
+      }),
+    );
+    const reply = await commit();
     if (reply.kind === "missing") {
       this.#cached = undefined;
       return events.map(() => noSuchRun);
@@ -161,7 +193,7 @@ export class RunActor {
     cached.header = header;
     remember(cached.parts, changes);
     onCommit({ before, loaded: cached, changes, atUs: reply.atUs });
-    if (sizeOf(cached.parts) > maxKeptParts) forgetEndedUnits(cached.parts);
+    if (cached.parts.steps.size > manyUnits) forgetEndedUnits(cached.parts);
     if (sizeOf(cached.parts) > maxKeptParts) this.#cached = undefined;
     return outcomes;
   }
@@ -204,6 +236,31 @@ export class RunActor {
     }
   }
 }
+
+/** What failed is the decision itself, not the store or the bus: the same event would fail again. */
+class UnprocessableError extends Error {}
+
+function decided<T>(decide: () => T): T {
+  try {
+    return decide();
+  } catch (cause) {
+    throw new UnprocessableError((cause as Error).message, { cause });
+  }
+}
+
+function toFailure(event: RunEvent, { message }: Error): RunEvent | undefined {
+  const errorMessage = `its end cannot be processed: ${message}`.slice(0, 1_000);
+  if (event.kind === "job-ended" && event.state === "SUCCEEDED") {
+    const { output: _unusable, ...rest } = event;
+    return { ...rest, state: "FAILED", errorCode: "internal", errorMessage };
+  }
+  if (event.kind !== "run-ended" || event.status !== "succeeded") return undefined;
+  const { output: _unusable, ...rest } = event;
+  return { ...rest, status: "failed", error: { code: "internal", message: errorMessage } };
+}
+
+/** Of a run with many units, those that have ended are read again when they are needed. */
+const manyUnits = 1_000;
 
 function copyInto<V>(target: Map<string, V>, source: ReadonlyMap<string, V>): void {
   for (const [key, value] of source) target.set(key, value);

@@ -451,12 +451,19 @@ describe("signals", () => {
   });
 
   it("keeps so many signals and no more", async () => {
-    const runId = await run({ a: hands.job() });
+    const runId = await run({ a: hands.job(), x: { type: "signal", depends_on: ["a"] } });
     for (let count = 0; count < 100; count++) await signal(runId, "x");
 
     expect(await signal(runId, "x")).toMatchObject({ kind: "refused", code: "exhausted" });
     await hands.end(runId, "a", { status: JobStatus.SUCCEEDED });
     await platform.becomes(runId, "succeeded");
+  });
+
+  it("keeps none that no step waits for, and no large ones", async () => {
+    const runId = await run({ a: hands.job(), x: { type: "signal", depends_on: ["a"] } });
+
+    expect(await signal(runId, "y")).toMatchObject({ kind: "refused", code: "not_found" });
+    expect(await signal(runId, "x", "s".repeat(70_000))).toMatchObject({ kind: "refused", code: "exhausted" });
   });
 });
 
@@ -484,6 +491,6 @@ describe("chains of built-in steps", () => {
     });
 
     await hands.request(runId, "x");
-    expect((await platform.runReader.get(runId))?.version).toBe(2); // created, and one commit
+    expect((await platform.runReader.get(runId))?.version).toBe(1); // all of it with the record
   });
 });

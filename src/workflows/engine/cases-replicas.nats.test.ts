@@ -8,7 +8,7 @@ import {
   type WorkflowPlatform,
 } from "../../../test/support/workflow-platform.ts";
 import type { StepDocument, WorkflowDocument } from "../index.ts";
-import type { RunCommit } from "../store/index.ts";
+import type { CommitReply, RunCommit } from "../store/index.ts";
 
 let servers: TestServers;
 let platform: WorkflowPlatform;
@@ -73,6 +73,18 @@ function refuseSubmits({ ports }: EngineReplica): () => void {
   };
 }
 
+/** Stands between an engine and its store. */
+function aroundCommits(
+  { ports: { runs } }: EngineReplica,
+  around: (commit: RunCommit, write: () => Promise<CommitReply>) => Promise<CommitReply>,
+): void {
+  const { prepare } = runs;
+  runs.prepare = (commit) => {
+    const write = prepare(commit);
+    return () => around(commit, write);
+  };
+}
+
 describe("effects that were not carried out", () => {
   it("79 (improved): a submit that fails is made later, and is no attempt of the step", async () => {
     const allow = refuseSubmits(await addEngine());
@@ -120,14 +132,13 @@ describe("effects that were not carried out", () => {
       end: robot.job({ depends_on: ["body", "s"] }),
     });
     let commits = 0;
-    const commit = dying.ports.runs.commit;
-    dying.ports.runs.commit = async (change: RunCommit) => {
+    aroundCommits(dying, async (_, write) => {
       if (commits >= last) throw new Error("dead");
-      const reply = await commit(change);
+      const reply = await write();
       commits++;
       if (commits === last) throw new Error("dead"); // written, and never known of
       return reply;
-    };
+    });
     const runId = await platform.start(id);
     await until("its death", () => commits >= last);
     await kill(dying);
@@ -141,12 +152,26 @@ describe("effects that were not carried out", () => {
     expect((await platform.story(runId)).filter((line) => line === "rs=succeeded")).toHaveLength(1);
   });
 
-  it("a run that was recorded and never begun is begun", async () => {
+  it("a run whose process dies once it is recorded goes on with its first step", async () => {
     const dying = await addEngine();
-    dying.ports.runs.commit = async () => {
+    dying.ports.jobs.submitRequest = async () => {
       throw new Error("dead");
     };
     const runId = await run({ a: robot.job() });
+    expect(await platform.run(runId)).toMatchObject({ status: "running", letters: "r" });
+    await kill(dying);
+    await addEngine();
+
+    await platform.becomes(runId, "succeeded");
+  });
+
+  it("a run that was recorded and never begun is begun", async () => {
+    const dying = await addEngine();
+    aroundCommits(dying, async () => {
+      throw new Error("dead");
+    });
+    const { id } = await platform.define({ a: robot.job() });
+    const runId = await platform.start(id, {}, { kept: { letters: ".", undoable: [] } });
     expect((await platform.run(runId)).status).toBe("pending");
     await kill(dying);
     await addEngine();
@@ -166,11 +191,10 @@ describe("effects that were not carried out", () => {
     first.ports.jobs.cancel = async () => {
       throw new Error("dead");
     };
-    const apply = first.ports.runs.commit;
-    first.ports.runs.commit = (change) => {
-      if (change.runId === child) throw new Error("dead");
-      return apply(change);
-    };
+    aroundCommits(first, async ({ runId: id }, write) => {
+      if (id === child) throw new Error("dead");
+      return write();
+    });
     await first.engine.apply(runId, { kind: "cancel", reason: "", by: "ada" });
     await kill(first);
     await addEngine();
@@ -359,18 +383,17 @@ describe("the cost of runs", () => {
     const replica = await addEngine();
     loseSubmits(replica);
     const sizes: number[] = [];
-    const commit = replica.ports.runs.commit;
     const runId = await run(
       { f: robot.job({ for_each: "input.l" }) },
       { l: Array.from({ length: 1_000 }, (_, n) => ({ n })) },
     );
     await until("all units to be at work", async () => (await step(runId, "f"))?.fan?.next === 1_000);
-    replica.ports.runs.commit = (change) => {
+    aroundCommits(replica, (change, write) => {
       const { items, outputs, steps, inputs, ctx, ...rest } = change;
       const maps = [outputs, steps, inputs, ctx].map((map) => [...(map ?? [])]);
       sizes.push(JSON.stringify([items, maps, rest]).length);
-      return commit(change);
-    };
+      return write();
+    });
     for (let index = 0; index < 1_000; index++) {
       const output = { output: { index }, isInlined: true };
       await tellEnd(replica, runId, `f[${index}]`, { output });

@@ -11,6 +11,7 @@ import { withDefaults, withItem } from "../core/units.ts";
 import type { Json } from "../expressions/index.ts";
 import type { CompiledJob, CompiledStep, CompiledWorkflow, RetryReason } from "../model/index.ts";
 import type { EnginePorts } from "./ports.ts";
+import { parseStepJobId } from "./step-job-id.ts";
 import { toStepJob } from "./to-step-job.ts";
 
 /** The run that owes an effect, as it is now. */
@@ -124,8 +125,14 @@ export function createEffects(ports: EffectPorts): Effects {
     const { payload, unit } = await payloadOf(step, stepKey, context);
     const about = { workflow, header, job, stepKey, jobId, payload, traceparent: "" };
     const encoded = toBinary(JobRequestSchema, toStepJob({ ...about, ...(unit && { unit }) }));
-    const decision = await ports.simulator.simulate({ jobId, encoded, tenant: header.tenant });
-    await apply(header.id, { kind: "simulated", stepKey, jobId, ...decision });
+    try {
+      const decision = await ports.simulator.simulate({ jobId, encoded, tenant: header.tenant });
+      await apply(header.id, { kind: "simulated", stepKey, jobId, ...decision });
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      const { code, message } = error;
+      await apply(header.id, { kind: "refused", stepKey, id: effect.id, error: { code, message } });
+    }
     return true;
   }
 
@@ -135,7 +142,12 @@ export function createEffects(ports: EffectPorts): Effects {
       return true;
     } catch (error) {
       if (!(error instanceof DomainError) || error.code !== "not_found") throw error;
-      return Date.now() - header.updatedAt > submitTakesMs;
+      if (Date.now() - header.updatedAt <= submitTakesMs) return false;
+      // It was never submitted. Whoever waits for its end, to undo it, must hear of that.
+      const name = parseStepJobId(jobId);
+      const end = { state: "CANCELLED", resultPtr: "", errorCode: "cancelled", errorMessage: reason } as const;
+      if (name) await apply(name.runId, { kind: "job-ended", stepKey: name.stepKey, jobId, ...end });
+      return true;
     }
   }
 
@@ -208,6 +220,13 @@ export function createEffects(ports: EffectPorts): Effects {
 
 /** What trying again cannot change. */
 function isRefusal(error: unknown): error is DomainError {
-  const final = ["invalid_argument", "already_exists", "permission_denied", "not_found", "failed_precondition"];
+  const final = [
+    "invalid_argument",
+    "already_exists",
+    "permission_denied",
+    "not_found",
+    "failed_precondition",
+    "resource_exhausted",
+  ];
   return error instanceof DomainError && final.includes(error.code);
 }

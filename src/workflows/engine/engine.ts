@@ -19,6 +19,8 @@ export interface Engine extends Starter {
   apply(runId: string, event: RunEvent): Promise<EventOutcome>;
   /** Carries out effects that a run owes and nobody has carried out. */
   recover(runId: string, effects: readonly Effect[]): Promise<void>;
+  /** Removes a run that has ended and owes nothing, with those nested in it. */
+  remove(runId: string): Promise<"removed" | "missing" | "active">;
   /** Runs that are kept in memory. */
   size(): number;
   close(): Promise<void>;
@@ -58,7 +60,7 @@ export function createEngine(ports: EnginePorts): Engine {
       }
     },
     putPayloads: async (payloads) => {
-      await Promise.all([...payloads].map(([key, text]) => ports.redis.set(key, text, "PX", ports.payloadTtlMs)));
+      await Promise.all([...payloads].map(([key, text]) => ports.redis.set(key, text, "PX", ports.largeOutputTtlMs)));
     },
     circumstances: () => ({ nowMs: Date.now(), random: Math.random, nextTime, limits }),
     onCommit,
@@ -190,6 +192,16 @@ export function createEngine(ports: EnginePorts): Engine {
       for (const { kind } of list) metrics.recovered.add(kind);
       // Payloads and items are not in memory: with no step known, everything is read.
       await performAll(runId, list, contextOf(loaded));
+    },
+    async remove(runId) {
+      const run = await runs.load(runId, {});
+      await runs.flush(); // what is done is not owed
+      const removed = await runs.remove(runId);
+      const derivedFrom = run?.header.derivedFrom;
+      if (removed === "removed" && run && derivedFrom !== undefined) {
+        await ports.slots.retire(run.header.tenant, derivedFrom, ports.largeOutputTtlMs * 2);
+      }
+      return removed;
     },
     size: () => actors.size,
     async close() {

@@ -1,11 +1,12 @@
 import { fromBinary } from "@bufbuild/protobuf";
-import { JobTransitionSchema } from "@cordum/proto/cordum/v1/job_pb.js";
+import { type JobTransition, JobTransitionSchema } from "@cordum/proto/cordum/v1/job_pb.js";
 import { subjects } from "../../bus/index.ts";
 import { splitTransitions } from "../../jobs/index.ts";
 import type { RunEvent } from "../core/state.ts";
 import type { Engine } from "./engine.ts";
 import type { EnginePorts } from "./ports.ts";
 import { readJobOutput } from "./read-output.ts";
+import { parseStepJobId } from "./step-job-id.ts";
 
 /**
  * Tells a run of the end of one of its jobs, as the job's record has it. Once it resolves with true the run has taken note,
@@ -26,12 +27,21 @@ export async function reportStepEnd(engine: Engine, ports: EnginePorts, jobId: s
     const read = () => (isHinted ? hinted : readJobOutput(redis, { jobId, resultPtr }, limits.inlineBytes));
     const output = state === "SUCCEEDED" ? await read() : undefined;
     const event: RunEvent = { kind: "job-ended", jobId, ...end, stepKey: name.stepKey, ...(output && { output }) };
+    if (output && !output.isInlined && output.resultPtr?.startsWith(resultScheme)) {
+      // Later steps, reruns and people follow the pointer as long as there is the run.
+      await redis.pexpire(output.resultPtr.slice("redis://".length), ports.largeOutputTtlMs, "GT");
+    }
     const outcome = await engine.apply(name.runId, event);
     if (outcome.kind === "ignored") ports.metrics.ignored.add(outcome.why);
   }
   ports.jobStore.published(jobId); // the job owes it until now, and says it again
   return true;
 }
+
+/** Ends at work at once: each may come with an output of some size. */
+const maxAtOnce = 512;
+const maxWaiting = 20_000;
+const resultScheme = "redis://res:";
 
 /**
  * Takes the ends of jobs that are steps, shared by all engines. A message is a hint: the record says whether and how the
@@ -40,14 +50,26 @@ export async function reportStepEnd(engine: Engine, ports: EnginePorts, jobId: s
 export function startIntake(engine: Engine, ports: EnginePorts): { close(): Promise<void> } {
   const { bus, log } = ports;
   const working = new Set<Promise<unknown>>();
+  const waiting: JobTransition[] = [];
 
   function take(bytes: Uint8Array): void {
-    const { jobId, resultPtr } = fromBinary(JobTransitionSchema, bytes);
+    if (waiting.length >= maxWaiting) return; // it is said again
+    waiting.push(fromBinary(JobTransitionSchema, bytes));
+    if (working.size < maxAtOnce) takeNext();
+  }
+
+  function takeNext(): void {
+    const next = waiting.shift();
+    if (!next) return;
+    const { jobId, resultPtr } = next;
     const work: Promise<unknown> = reportStepEnd(engine, ports, jobId, resultPtr)
       .catch((error) =>
         log.warn({ err: error, job_id: jobId }, "end of a step not taken note of yet; it is said again"),
       )
-      .finally(() => working.delete(work));
+      .finally(() => {
+        working.delete(work);
+        takeNext();
+      });
     working.add(work);
   }
 
@@ -65,15 +87,8 @@ export function startIntake(engine: Engine, ports: EnginePorts): { close(): Prom
   return {
     async close() {
       if (!bus.connection.isClosed()) subscription.unsubscribe();
+      waiting.length = 0;
       await Promise.allSettled(working);
     },
   };
-}
-
-/** `<run>:<step>@<attempt>`; undefined for an id of another form. */
-export function parseStepJobId(jobId: string): { runId: string; stepKey: string } | undefined {
-  const colon = jobId.lastIndexOf(":");
-  const at = jobId.lastIndexOf("@");
-  if (colon <= 0 || at <= colon + 1) return undefined;
-  return { runId: jobId.slice(0, colon), stepKey: jobId.slice(colon + 1, at) };
 }

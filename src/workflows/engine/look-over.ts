@@ -1,4 +1,4 @@
-import { terminalRuns } from "../core/state.ts";
+import { type FanState, terminalRuns } from "../core/state.ts";
 import type { CompiledWorkflow } from "../model/index.ts";
 import type { Engine } from "./engine.ts";
 import { reportStepEnd } from "./intake.ts";
@@ -6,6 +6,8 @@ import type { EnginePorts } from "./ports.ts";
 import { bodyOf } from "./workflows.ts";
 
 const unitsPerLook = 200;
+/** Far longer than the copying of an earlier run's steps takes: whoever began it is gone. */
+const fillingMs = 600_000;
 
 /** Finds out about a run what no message has told: jobs of its steps that have ended, or that are lost altogether. */
 export function createLookOver(engine: Engine, ports: EnginePorts): (runId: string) => Promise<void> {
@@ -15,6 +17,10 @@ export function createLookOver(engine: Engine, ports: EnginePorts): (runId: stri
     const run = await runs.load(runId, {});
     if (!run || terminalRuns.has(run.header.status)) return;
     const { header } = run;
+    if (header.filling && Date.now() - header.createdAt > fillingMs) {
+      await engine.apply(runId, { kind: "filled", isWhole: false });
+      return;
+    }
     const whole = await ports.workflows.version(header.workflowId, header.workflowVersion);
     const workflow = whole && bodyOf(whole, header.body);
     if (!workflow) {
@@ -33,25 +39,28 @@ export function createLookOver(engine: Engine, ports: EnginePorts): (runId: stri
     const steps = await lookAtKeys(runId, running);
     const turns: string[] = [];
     for (const [id, state] of steps) {
-      if (state?.fan) await lookAtUnits(runId, id, state.fan.next);
+      if (state?.fan) await lookAtUnits(runId, id, state.fan);
       if (state?.iterations !== undefined) turns.push(`${id}[${state.iterations}]`);
     }
     await lookAtKeys(runId, turns);
   }
 
-  async function lookAtUnits(runId: string, id: string, total: number): Promise<void> {
+  async function lookAtUnits(runId: string, id: string, { next: total, names }: FanState): Promise<void> {
     for (let from = 0; from < total; from += unitsPerLook) {
-      const units = await ports.runReader.units(runId, id, from, Math.min(unitsPerLook, total - from));
-      for (const { key, state } of units) {
-        if (state.status === "running" && state.jobId) await lookAtJob(runId, key, state.jobId);
-      }
+      const count = Math.min(unitsPerLook, total - from);
+      await lookAtKeys(
+        runId,
+        Array.from({ length: count }, (_, at) => `${id}[${names ? names[from + at] : from + at}]`),
+      );
     }
   }
 
   async function lookAtKeys(runId: string, keys: readonly string[]) {
     const { steps } = await runs.loadParts(runId, { steps: keys });
     for (const [key, state] of steps) {
-      if (state?.status === "running" && state.jobId) await lookAtJob(runId, key, state.jobId);
+      if (state?.status !== "running") continue;
+      if (state.jobId) await lookAtJob(runId, key, state.jobId);
+      if (state.runId) await lookAtRun(runId, key, state.runId);
     }
     return steps;
   }
@@ -63,6 +72,20 @@ export function createLookOver(engine: Engine, ports: EnginePorts): (runId: stri
     if (await ports.jobReader.get(jobId)) return;
     const event = { kind: "job-ended", stepKey, jobId, state: "FAILED", resultPtr: "", errorCode: "job_lost" } as const;
     await engine.apply(runId, { ...event, errorMessage: `job ${jobId} is lost` });
+  }
+
+  /** A nested run that has ended without being heard, or that is lost. */
+  async function lookAtRun(runId: string, stepKey: string, nestedId: string): Promise<void> {
+    if (await runs.owes(runId, `start:${nestedId}`)) return;
+    const nested = await runs.load(nestedId, {});
+    if (nested && !terminalRuns.has(nested.header.status)) return;
+    if (nested) {
+      const parent = { runId, stepKey };
+      await engine.recover(nestedId, [{ kind: "tell-parent", id: `tell:${nestedId}`, parent }]);
+      return;
+    }
+    const error = { code: "run_lost", message: `run ${nestedId} is lost` };
+    await engine.apply(runId, { kind: "run-ended", stepKey, runId: nestedId, status: "failed", error });
   }
 
   return lookOver;

@@ -34,7 +34,8 @@ export interface EnginePorts {
   /** What operators say about runs of a workflow. */
   defaultsOf: (workflowId: string) => RunDefaults | undefined;
   limits: CoreLimits;
-  payloadTtlMs: number;
+  /** How long large outputs of steps are kept: at least as long as runs are. */
+  largeOutputTtlMs: number;
   /** Next time that a cron expression names; undefined: never. */
   nextTime: (cron: string, zone: string, afterMs: number) => number | undefined;
   metrics: WorkflowMetrics;

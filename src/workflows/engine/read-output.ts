@@ -1,11 +1,14 @@
+import { isShallow } from "../../jobs/index.ts";
 import type { RedisClient } from "../../redis/index.ts";
 import type { StepOutput } from "../core/state.ts";
 import type { Json } from "../expressions/index.ts";
 
 const scheme = "redis://";
+/** Levels of lists and objects; deeper values cannot be written again without risk to the stack. */
+const maxDepth = 64;
 
 /**
- * What a job's result pointer names, as far as it is that job's own result and not too large. Workers may name any key;
+ * What a job's result pointer names, as far as it is that job's own result and neither too large nor nested too deep. Workers may name any key;
  * nothing is read from there, and the pointer is not handed on.
  */
 export async function readJobOutput(
@@ -30,7 +33,8 @@ function isOwnResult(key: string, jobId: string): boolean {
 async function readValue(redis: RedisClient, key: string, maxBytes: number): Promise<Omit<StepOutput, "resultPtr">> {
   const bytes = await redis.getrangeBuffer(key, 0, maxBytes);
   if (bytes.length === 0 || bytes.length > maxBytes) return { isInlined: false };
-  return { output: parseOutput(bytes.toString()), isInlined: true };
+  const output = parseOutput(bytes.toString());
+  return isShallow(output, maxDepth) ? { output, isInlined: true } : { isInlined: false };
 }
 
 /** Text that is no JSON is itself the value. */

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { DomainError, invalidField } from "../../errors/index.ts";
-import { fingerprintOf, uuidOf } from "../../jobs/index.ts";
+import { checkMemoryId, fingerprintOf, uuidOf } from "../../jobs/index.ts";
 import { compileSchema, formatViolations } from "../../schemas/index.ts";
 import type { EventOutcome } from "../core/outcome.ts";
 import type { BodyPath, RunEvent, RunHeader } from "../core/state.ts";
@@ -21,6 +21,8 @@ export interface RunRequest {
   dryRun?: boolean;
   /** Empty for none. */
   idempotencyKey?: string;
+  /** What else the client has said: who repeats a key must say the same again. Defaults, which change, are not in it. */
+  said?: { [name: string]: Json };
   labels?: { [key: string]: string };
   metadata?: { [key: string]: string };
   triggeredBy: string;
@@ -32,8 +34,8 @@ export interface RunRequest {
   rerunStep?: string;
   /** What of an earlier run is kept. */
   kept?: KeptSteps;
-  /** It begins nothing until it is resumed. */
-  isPaused?: boolean;
+  /** More of what is kept follows: the run begins nothing until it is `filled`. */
+  isFilling?: boolean;
   /** Default: a random one. */
   runId?: string;
 }
@@ -80,16 +82,27 @@ export function createStarter(ports: EnginePorts, { apply, createBegun }: Starte
     return reply;
   }
 
+  /** The id itself, until a run under it is deleted. */
+  async function currentId(tenant: string, id: string): Promise<string> {
+    const generation = await slots.generation(tenant, id);
+    return generation === 0 ? id : uuidOf(`${id}:${generation}`);
+  }
+
   return {
     async start(request) {
       const { workflow, tenant, input, idempotencyKey = "", maxRuns } = request;
       const { id: workflowId } = workflow.document;
       await checkInput(ports, workflow, tenant, input);
-      const runId = request.runId ?? (idempotencyKey ? runIdForKey(tenant, workflowId, idempotencyKey) : randomUUID());
+      const derivedFrom =
+        request.runId ?? (idempotencyKey ? runIdForKey(tenant, workflowId, idempotencyKey) : undefined);
+      const runId = derivedFrom === undefined ? randomUUID() : await currentId(tenant, derivedFrom);
       const defaults = ports.defaultsOf(workflowId);
-      const header = { ...toHeader(request, runId), ...(defaults && { defaults }) };
+      const also = { ...(defaults && { defaults }), ...(derivedFrom !== undefined && { derivedFrom }) };
+      const header = { ...toHeader(request, runId), ...also };
       const fingerprint =
-        idempotencyKey || request.runId ? fingerprintOf({ input, dryRun: request.dryRun ?? false }) : "";
+        idempotencyKey || request.runId
+          ? fingerprintOf({ input, dryRun: request.dryRun ?? false, ...request.said, ...rerunMarks(request) })
+          : "";
       const known = idempotencyKey ? await ports.runReader.headers([runId]) : [];
       if (known.length === 0 && !(await slots.acquire(tenant, runId, maxRuns))) {
         throw new DomainError(
@@ -116,12 +129,21 @@ export function createStarter(ports: EnginePorts, { apply, createBegun }: Starte
       );
     },
     async startChild({ parent, step, stepKey, runId, input, scope }) {
+      const { maxNestedRuns } = ports.limits;
+      if ((await slots.nest(parent.tenant, parent.rootId, ports.largeOutputTtlMs)) > maxNestedRuns) {
+        const message = `run ${parent.rootId} has begun ${maxNestedRuns} nested runs; no more are allowed`;
+        throw new DomainError("resource_exhausted", message, { reason: "too_many_nested_runs" });
+      }
       const target = await childWorkflow(ports, parent, step, scope);
       if (target.isOther) await checkInput(ports, target.workflow, parent.tenant, input);
       const header = toChildHeader(parent, target, { stepKey, runId });
       await createBegun({ header, input, scope, fingerprint: runId }, target.workflow);
     },
   };
+}
+
+function rerunMarks({ rerunOf, rerunStep }: RunRequest): Pick<RunRequest, "rerunOf" | "rerunStep"> {
+  return { ...(rerunOf && { rerunOf }), ...(rerunStep && { rerunStep }) };
 }
 
 /** What is written of them; the rest is in the header. */
@@ -146,6 +168,7 @@ function toHeader(request: RunRequest, runId: string): RunHeader {
   const now = Date.now();
   const said = typeof input.priority === "string" ? input.priority.trim().toLowerCase() : "";
   const memory = typeof input.memory_id === "string" ? input.memory_id.trim() : "";
+  checkMemoryId("input.memory_id", memory, `run:${runId}`);
   const metadata = { ...request.metadata };
   delete metadata.dry_run; // that of an earlier run says nothing about this one
   const labels = { ...request.labels };
@@ -173,9 +196,8 @@ function toHeader(request: RunRequest, runId: string): RunHeader {
     events: 0,
     ...(idempotencyKey && { idempotencyKey }),
     ...(dryRun && { dryRun }),
-    ...(request.isPaused && { paused: true }),
-    ...(request.rerunOf && { rerunOf: request.rerunOf }),
-    ...(request.rerunStep && { rerunStep: request.rerunStep }),
+    ...(request.isFilling && { paused: true, filling: true }),
+    ...rerunMarks(request),
     ...(request.traceparent && { traceparent: request.traceparent }),
     ...(request.requester && { requester: request.requester }),
     ...(kept && kept.undoable.length > 0 && { undoable: kept.undoable }),

@@ -32,7 +32,7 @@ export function startSweeper(engine: Engine, ports: EnginePorts, options: Sweepe
     const { runId, stepKey, kind, dueMs } = timer;
     try {
       metrics.timerLagSeconds.record(Math.max(0, Date.now() - dueMs) / 1_000);
-      const outcome = await engine.apply(runId, { kind: "timer", stepKey, timer: kind });
+      const outcome = await engine.apply(runId, { kind: "timer", stepKey, timer: kind, dueMs });
       if (outcome.kind !== "applied") await runs.dropTimer(timer);
     } catch (error) {
       log.warn({ err: error, run_id: runId, step: stepKey }, "timer not handled yet, it comes again");
@@ -53,18 +53,23 @@ export function startSweeper(engine: Engine, ports: EnginePorts, options: Sweepe
         .recover(runId, effects)
         .catch((error) => log.warn({ err: error, run_id: runId }, "owed effects not carried out yet"));
     }
+    return owed.some((list) => list.length >= owedPerShard);
+  }
+
+  async function lookAtQuiet(): Promise<boolean> {
     const quiet = await Promise.all(
       shards.map((shard) => runs.unwatched(shard, watchedPerShard, options.watchAfterMs)),
     );
     for (const runId of quiet.flat()) {
       await lookOver(runId).catch((error) => log.warn({ err: error, run_id: runId }, "run not looked over"));
     }
-    return owed.some((list) => list.length >= owedPerShard) || quiet.some((list) => list.length >= watchedPerShard);
+    return quiet.some((list) => list.length >= watchedPerShard);
   }
 
   const loops = [
     startLoop("timers", fireDue, options.timerIntervalMs),
     startLoop("owed", sweep, options.sweepIntervalMs),
+    startLoop("quiet runs", lookAtQuiet, options.sweepIntervalMs),
     startLoop("slots", async () => (await ports.slots.reclaim(slotsAfterMs)) < 0, slotsIntervalMs),
   ];
 

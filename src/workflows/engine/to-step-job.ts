@@ -67,7 +67,7 @@ export function toStepJob({ workflow, header, job, stepKey, jobId, payload, unit
     memory_id: header.memoryId,
     context_mode: "raw",
     ...(header.team && { team_id: header.team }),
-    ...(unit && { foreach_index: String(unit.index), foreach_item: JSON.stringify(unit.item) }),
+    ...(unit && { foreach_index: String(unit.index), ...itemOf(unit.item) }),
     ...(traceparent && { traceparent }),
   };
   if (job.timeoutMs > 0) {
@@ -87,6 +87,14 @@ export function toStepJob({ workflow, header, job, stepKey, jobId, payload, unit
   request.meta = about;
   return request;
 }
+
+/** The environment rides on the bus; a large item is in the payload all the same. */
+function itemOf(item: Json): { foreach_item?: string } {
+  const text = JSON.stringify(item);
+  return text.length <= maxItemLength ? { foreach_item: text } : {};
+}
+
+const maxItemLength = 16_384;
 
 function trimmed(texts: readonly string[] = []): string[] {
   return texts.map((text) => text.trim()).filter(Boolean);

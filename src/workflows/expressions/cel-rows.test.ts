@@ -87,7 +87,6 @@ describe("an old expression that was a trap", () => {
     ["a !== b", /`!==` is no operator/, /write `!=`, or ask/],
     ["input.arr.0", /not reached with a dot/, /write `input\.arr\[0\]`, or ask/],
     ["input.arr.0.id", /not reached with a dot/, /write `input\.arr\[0\]`, or ask/],
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: what people write into conditions
     ["${input.five}", /no `\$\{` inside/, /without `\$\{`/],
     ["steps.fan[0].output", /a step is no list/, /steps\["fan\[0\]"\]/],
     ["steps.fetch-data.output", /fetch-data is not a key/, /write `steps\["fetch-data"\]` for the key/],

@@ -1,4 +1,3 @@
-// biome-ignore-all lint/suspicious/noTemplateCurlyInString: templates of workflows, not of JavaScript
 import { describe, expect, it } from "vitest";
 import { type Dialect, ExpressionError, type Json, parseTemplate, type Scope } from "./index.ts";
 

@@ -1,6 +1,7 @@
 import { isTopic } from "../../bus/index.ts";
 import type { JobDocument, JsonObject } from "./document.ts";
 import type { Path, ProblemList } from "./problem.ts";
+import type { DistinctSchema, SchemaUses } from "./schema-uses.ts";
 
 /** Something wrong with a JSON Schema, and where in it. */
 export interface SchemaProblem {
@@ -15,7 +16,7 @@ export type CheckSchema = (schema: JsonObject) => readonly SchemaProblem[];
 const reservedLabel = /^(workflow_id|run_id|step_id|worker_id|dry_run|approval_.*|cordum\..*)$/;
 
 /** Reports what is wrong with the fields that describe a job. */
-export function checkJob(job: JobDocument, path: Path, checkSchema: CheckSchema, problems: ProblemList): void {
+export function checkJob(job: JobDocument, path: Path, schemas: SchemaUses, problems: ProblemList): void {
   const { retry, route_labels = {}, topic } = job;
   if (topic !== undefined && !isTopic(topic)) {
     const message = `${JSON.stringify(topic)} is not a topic`;
@@ -31,7 +32,7 @@ export function checkJob(job: JobDocument, path: Path, checkSchema: CheckSchema,
   if ((retry?.initial_backoff_sec ?? 1) < 0) {
     problems.warning("out_of_range", [...path, "retry", "initial_backoff_sec"], "a negative delay counts as 1");
   }
-  checkSchemaPair(job, "input_schema", path, checkSchema, problems);
+  checkSchemaPair(job, "input_schema", path, schemas, problems);
 }
 
 type WithSchemas = {
@@ -41,22 +42,36 @@ type WithSchemas = {
   output_schema_id?: string;
 };
 
-/** Reports what is wrong with a schema that is given by content, and that one by id besides is not used. */
+/** Notes a schema that is given by content or by id, to be checked later, and reports one by id that is not used. */
 export function checkSchemaPair(
   owner: WithSchemas,
   field: "input_schema" | "output_schema",
   path: Path,
-  checkSchema: CheckSchema,
+  schemas: SchemaUses,
   problems: ProblemList,
 ): void {
   const schema = owner[field];
-  if (schema === undefined || Object.keys(schema).length === 0) return;
-  const at = [...path, field];
-  for (const problem of checkSchema(schema)) {
-    problems.error("invalid_schema", [...at, ...pathInside(schema, problem.path)], problem.message);
+  const id = owner[`${field}_id`];
+  const idPath = [...path, `${field}_id`];
+  if (schema === undefined || Object.keys(schema).length === 0) {
+    if (id) schemas.named.push({ path: idPath, id });
+    return;
   }
-  if (owner[`${field}_id`] === undefined) return;
-  problems.warning("unused_field", [...path, `${field}_id`], `${field} is used, ${field}_id is not`, { atKey: true });
+  schemas.inline.push({ path: [...path, field], schema });
+  if (id === undefined) return;
+  problems.warning("unused_field", idPath, `${field} is used, ${field}_id is not`, { atKey: true });
+}
+
+/** Reports what is wrong with a schema, at each place where it stands. */
+export function checkSchemaAt(
+  { schema, paths }: DistinctSchema,
+  checkSchema: CheckSchema,
+  problems: ProblemList,
+): void {
+  for (const problem of checkSchema(schema)) {
+    const inside = pathInside(schema, problem.path);
+    for (const path of paths) problems.error("invalid_schema", [...path, ...inside], problem.message);
+  }
 }
 
 /** The parts of a pointer or dotted path, as far as they lead to something. */

@@ -1,13 +1,15 @@
-import { type CheckSchema, checkJob, checkSchemaPair } from "./check-job.ts";
+import { checkJob, checkSchemaPair } from "./check-job.ts";
 import type { StepKind } from "./compiled.ts";
 import type { StepDocument } from "./document.ts";
 import { nearest } from "./nearest.ts";
 import type { Path, ProblemList } from "./problem.ts";
+import type { SchemaUses } from "./schema-uses.ts";
 import { builtInTypes, canFanOut, jobTypes, runsAsJob, typesWith, unusedFields } from "./step-kind.ts";
 import { isTemplate } from "./step-texts.ts";
 
 export interface StepChecks {
-  checkSchema: CheckSchema;
+  /** Gets those of the step. */
+  schemas: SchemaUses;
   /** What is wrong with a cron expression in a time zone; undefined when nothing is. */
   checkCron: (expression: string, zone: string) => string | undefined;
 }
@@ -22,9 +24,9 @@ export function checkStep(
 ): void {
   checkType(step, path, problems);
   checkUnused(step, kind, path, problems);
-  checkJob(step, path, checks.checkSchema, problems);
-  checkSchemaPair(step, "output_schema", path, checks.checkSchema, problems);
-  if (step.on_failure) checkJob(step.on_failure, [...path, "on_failure"], checks.checkSchema, problems);
+  checkJob(step, path, checks.schemas, problems);
+  checkSchemaPair(step, "output_schema", path, checks.schemas, problems);
+  if (step.on_failure) checkJob(step.on_failure, [...path, "on_failure"], checks.schemas, problems);
   checkOutputPath(step, path, problems);
   checksOfKind[kind]?.(step, path, problems, checks);
 }

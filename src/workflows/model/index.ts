@@ -21,6 +21,6 @@ export type {
   WorkflowDocument,
 } from "./document.ts";
 export { workflowIdPattern } from "./fields.ts";
-export { type ParsedWorkflow, type ParseOptions, parseWorkflow } from "./parse-workflow.ts";
-export type { Problem } from "./problem.ts";
+export { type ParsedWorkflow, type ParseOptions, parseWorkflow, parseWorkflowInTurns } from "./parse-workflow.ts";
+export { maxProblems, type Problem } from "./problem.ts";
 export type { WorkflowSource } from "./read-source.ts";

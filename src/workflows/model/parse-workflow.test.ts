@@ -55,10 +55,45 @@ describe("parseWorkflow()", () => {
       steps: { a: step },
     };
 
-    expect(parseValue(value)).toEqual({
+    expect(parseValue(value)).toMatchObject({
       document: { id: "w", org_id: "acme", steps: { a: { topic: "job.a" } } },
       problems: [],
     });
+  });
+
+  it("refuses schemas that have more than 5 000 objects together, before one of them is compiled", () => {
+    const schemaOf = (name: string, size: number) => ({
+      properties: Object.fromEntries(Array.from({ length: size }, (_, at) => [`${name}${at}`, {}])),
+    });
+    const stepsOf = (count: number) =>
+      Object.fromEntries(
+        Array.from({ length: count }, (_, at) => [`s${at}`, { input_schema: schemaOf(`p${at}_`, 498) }]),
+      );
+    const compiled: unknown[] = [];
+    const check = (steps: object) => {
+      const checkSchema = (schema: unknown) => (compiled.push(schema), []);
+      return parseWorkflow({ kind: "value", value: { id: "w", steps } }, { ...testOptions, checkSchema });
+    };
+
+    expect(check(stepsOf(10)).problems).toEqual([]);
+    expect(compiled).toHaveLength(10);
+    const { document, problems } = check(stepsOf(11));
+
+    expect([document, compiled.length]).toEqual([undefined, 10]);
+    expect(problems).toMatchObject([{ code: "schemas_too_large", path: "steps.s10.input_schema" }]);
+    const same = Object.fromEntries(
+      Array.from({ length: 100 }, (_, at) => [`s${at}`, { output_schema: schemaOf("p", 498) }]),
+    );
+    expect([check(same).problems, compiled.length]).toEqual([[], 11]);
+  });
+
+  it("tells what it is called and which registered schemas it names, errors or not", () => {
+    const parsed = parseText("id: w\norg_id: o\nsteps:\n  a: {topik: x, input_schema_id: S}\n");
+
+    expect(parsed).toMatchObject({ about: { id: "w", org_id: "o" } });
+    expect(parsed.document).toBeUndefined();
+    expect(parsed.schemaIds).toEqual([{ id: "S", path: "steps.a.input_schema_id", line: 4, column: 34 }]);
+    expect(parseText("steps: {}").about).toEqual({});
   });
 
   it("matches names of fields without regard to case, with a warning", () => {
@@ -217,7 +252,7 @@ describe("parseWorkflow()", () => {
     for (const file of readdirSync(folder)) {
       const { document } = parseText(readFileSync(`${folder}/${file}`, "utf8"));
 
-      expect(parseValue(document)).toEqual({ document, problems: [] });
+      expect(parseValue(document)).toMatchObject({ document, problems: [] });
     }
   });
 

@@ -1,16 +1,20 @@
+/** A place in a definition. */
+export interface Place {
+  /** For example `steps.review.depends_on[0]`; empty for the document itself. */
+  path: string;
+  /** From 1; absent when the document was not given as text. */
+  line?: number;
+  column?: number;
+}
+
 /** Something that is wrong with a definition, or that is probably not meant. An error keeps it from being saved. */
-export interface Problem {
+export interface Problem extends Place {
   severity: "error" | "warning";
   /** Lower snake case, for example `unknown_field`, `cycle`. */
   code: string;
   message: string;
-  /** Where, for example `steps.review.depends_on[0]`; empty for the document itself. */
-  path: string;
   /** What to write instead. */
   hint?: string;
-  /** From 1; absent when the document was not given as text. */
-  line?: number;
-  column?: number;
 }
 
 /** Keys and indices from the document's root. */
@@ -38,7 +42,7 @@ export function formatPath(path: Path): string {
 }
 
 /** More are not shown: they are echoes of the first, or nobody reads them. */
-const maxProblems = 100;
+export const maxProblems = 100;
 
 /** Collects what is wrong with one document. */
 export class ProblemList {
@@ -75,6 +79,10 @@ export class ProblemList {
     this.#add("warning", this.#warnings, { code, path, message, details });
   }
 
+  placeOf(path: Path, details: ProblemDetails = {}): Place {
+    return { path: formatPath(path), ...this.#locate(path, details) };
+  }
+
   /** At most 100, errors rather than warnings, in the order of the text when there is one. */
   list(): Problem[] {
     const all = [...this.#errors, ...this.#warnings].slice(0, maxProblems);
@@ -88,7 +96,6 @@ export class ProblemList {
   ): void {
     if (list.length >= maxProblems) return;
     const hint = typeof details.hint === "function" ? details.hint() : details.hint;
-    const place = this.#locate(path, details);
-    list.push({ severity, code, message, path: formatPath(path), ...(hint === undefined ? {} : { hint }), ...place });
+    list.push({ severity, code, message, ...(hint === undefined ? {} : { hint }), ...this.placeOf(path, details) });
   }
 }

@@ -6,7 +6,7 @@ import { type ReadSource, readYaml } from "./read-yaml.ts";
 export type WorkflowSource = { kind: "text"; text: string } | { kind: "value"; value: unknown };
 
 /** Longest text, bytes of UTF-8. */
-export const maxSourceBytes = 2 * 1024 * 1024;
+export const maxSourceBytes = 1024 * 1024;
 /** Deepest nesting of lists and mappings. */
 export const maxDepth = 64;
 

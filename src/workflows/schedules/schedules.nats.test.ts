@@ -91,6 +91,22 @@ async function countRuns(workflowId: string): Promise<number> {
 }
 
 describe("a time that has come", () => {
+  it("starts runs for the workflow's team, under that team's limits", async () => {
+    const { id: workflowId } = await platform.define({ a: { type: "transform", value: 1 } }, { team_id: "red" });
+    const id = await add({ workflowId });
+    const scopes: unknown[] = [];
+    const effective: typeof platform.config.effective = (query) => {
+      scopes.push(query);
+      return platform.config.effective(query);
+    };
+
+    await lookAfter(id, 1, { config: { effective } });
+
+    const runId = runIdAt((await read(id)).definition, midnight + minuteMs);
+    expect((await platform.run(runId)).team).toBe("red");
+    expect(scopes).toMatchObject([{ team: "red" }]);
+  });
+
   it("starts a run that says whose it is and what for", async () => {
     const id = await add({ input: { n: 1 }, labels: { team: "ops" } });
 

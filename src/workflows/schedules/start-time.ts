@@ -41,17 +41,19 @@ export async function startRun(
     throw new DomainError("not_found", `workflow ${spec.workflowId} does not exist`, { reason: "workflow_not_found" });
   }
   await prepare();
+  const team = workflow.document.team_id ?? "";
   try {
     await engine.start({
       workflow,
       tenant,
+      team,
       input: spec.input,
       dryRun: spec.dryRun,
       labels: spec.labels,
       metadata: { schedule_id: id, scheduled_at: new Date(atMs).toISOString() },
       triggeredBy: `schedule:${id}`,
       requester,
-      maxRuns: await readRunLimit(config, { tenant, team: "", workflow: spec.workflowId }),
+      maxRuns: await readRunLimit(config, { tenant, team, workflow: spec.workflowId }),
       runId,
     });
   } catch (error) {

@@ -1,13 +1,15 @@
 import { randomUUID } from "node:crypto";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { DomainError, invalidField } from "../../errors/index.ts";
 import { isShallow } from "../../jobs/index.ts";
-import { compileSchema } from "../../schemas/index.ts";
+import { compileSchema, type SchemaRegistry } from "../../schemas/index.ts";
 import { checkCron } from "../engine/index.ts";
 import {
+  maxProblems,
   type ParsedWorkflow,
   type ParseOptions,
   type Problem,
-  parseWorkflow,
+  parseWorkflowInTurns,
   type WorkflowDocument,
   type WorkflowSource,
 } from "../model/index.ts";
@@ -21,15 +23,36 @@ export interface GivenDefinition {
   source: string;
 }
 
-/** Reads and checks a definition; what is wrong with it is in the answer. */
-export function checkDefinition(
+/** Reads and checks a definition, while others have their turn; what is wrong with it is in the answer. */
+export async function checkDefinition(
   given: GivenDefinition,
   { tenant, newId = randomUUID }: { tenant: string; newId?: () => string },
-): ParsedWorkflow {
-  const parsed = parseWorkflow(sourceOf(given), { tenant, newId, checkCron, checkSchema });
+): Promise<ParsedWorkflow> {
+  const options = { tenant, newId, checkCron, checkSchema };
+  const parsed = await parseWorkflowInTurns(sourceOf(given), options, () => nextTurn());
   if (isShallow(parsed.document, maxLevels)) return parsed;
+  const { document: _document, ...rest } = parsed;
   const message = `the document is nested deeper than ${maxLevels} levels`;
-  return { problems: [...parsed.problems, { severity: "error", code: "too_deep", message, path: "" }] };
+  return { ...rest, problems: [...parsed.problems, { severity: "error", code: "too_deep", message, path: "" }] };
+}
+
+/** More are not looked up. */
+const maxLookups = 100;
+
+/** Warnings about schemas that a definition names and the tenant has not registered: they may be, when a run begins. */
+export async function findUnknownSchemas(
+  schemas: Pick<SchemaRegistry, "missing">,
+  tenant: string,
+  { schemaIds, problems }: ParsedWorkflow,
+): Promise<Problem[]> {
+  const ids = [...new Set(schemaIds.map(({ id }) => id))].slice(0, maxLookups);
+  const missing = new Set(await schemas.missing(ids, tenant));
+  const warnings = schemaIds.flatMap(({ id, ...place }): Problem[] => {
+    const message = `there is no schema ${JSON.stringify(id)}`;
+    const hint = "register it before a run begins";
+    return missing.has(id) ? [{ severity: "warning", code: "unknown_schema", message, hint, ...place }] : [];
+  });
+  return warnings.slice(0, Math.max(0, maxProblems - problems.length));
 }
 
 /** @throws DomainError invalid_argument with every error, each under its path */

@@ -2,6 +2,7 @@ import { toJson } from "@bufbuild/protobuf";
 import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { RunService } from "@cordum/proto/cordum/v1/run_pb.js";
+import { approverOf, holdsOf } from "../../approvals/index.ts";
 import { DomainError, invalidField } from "../../errors/index.ts";
 import { auditDetail, callerKey } from "../../rpc/index.ts";
 import type { RunEvent, RunHeader } from "../core/state.ts";
@@ -11,6 +12,7 @@ import { callerName } from "./caller-name.ts";
 import { requireDone } from "./refusal.ts";
 import type { RunAccess, RunServiceDeps } from "./run-access.ts";
 import { toWireStepStatus } from "./run-message.ts";
+import { requireStep, workflowOf } from "./show-run.ts";
 
 type ControlCalls = Pick<
   ServiceImpl<typeof RunService>,
@@ -38,8 +40,8 @@ export function createControlCalls({ engine, ports }: RunServiceDeps, { visible 
         const message = `run ${id} is a part of run ${parent.runId}; it goes with that one`;
         throw new DomainError("failed_precondition", message, { reason: "run_nested" });
       }
-      if ((await runs.remove(id)) !== "active") return {};
-      const message = `run ${id} has not ended, or a part of it has not; cancel it first`;
+      if ((await engine.remove(id)) !== "active") return {};
+      const message = `run ${id} has not ended, or a part of it has not, or what it began is still being cancelled; cancel it, or ask again in a moment`;
       throw new DomainError("failed_precondition", message, { reason: "run_active" });
     },
     async cancelRun({ id, workflowId, reason }, context) {
@@ -60,8 +62,10 @@ export function createControlCalls({ engine, ports }: RunServiceDeps, { visible 
       const header = await visible(runId, context, workflowId);
       if (approved === undefined) throw invalidField("approved", "is required: true to agree, false to refuse");
       auditDetail(context, { details: { step: stepId, approved: String(approved) } });
-      const { principal, role, keyId } = context.values.get(callerKey);
-      const vote = { principal, role, keyId, approved, reason, note, at: Date.now() };
+      requireStep(await workflowOf(ports, header), header, stepId);
+      const approver = approverOf(context.values.get(callerKey));
+      const { principal, role, keyId } = approver;
+      const vote = { principal, role, holds: holdsOf(approver), keyId, approved, reason, note, at: Date.now() };
       const outcome = await engine.apply(header.id, { kind: "decide", stepKey: stepId, vote });
       const isOver = outcome.kind === "refused" && outcome.code === "ended";
       const { missing = 0 } = requireDone(outcome, isOver ? "step not waiting" : `step ${stepId}`);

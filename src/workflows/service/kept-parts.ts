@@ -1,3 +1,4 @@
+import { DomainError } from "../../errors/index.ts";
 import type { StepOutput, StepState } from "../core/state.ts";
 import type { Json } from "../expressions/index.ts";
 import type { CompiledStep } from "../model/index.ts";
@@ -18,7 +19,10 @@ const unitsAtOnce = 100;
 const maxRecords = 1_000;
 const maxBytes = 4 * 1024 * 1024;
 
-/** The records of steps of a run, as those of another that has taken them over, in parts that one write holds. */
+/**
+ * The records of steps of a run, as those of another that has taken them over, in parts that one write holds.
+ * @throws DomainError failed_precondition when one of them is not there
+ */
 export async function* readKept(
   runReader: RunReader,
   runId: string,
@@ -42,11 +46,15 @@ export async function* readKept(
   for (let at = 0; at < steps.length; at += stepsAtOnce) {
     const keys = steps.slice(at, at + stepsAtOnce).map(({ id }) => id);
     const found = await runReader.steps(runId, keys);
-    for (const [stepId, stored] of found) {
+    for (const stepId of keys) {
+      const stored = found.get(stepId);
+      if (!stored) throw lost(runId, stepId);
       add(stepId, stored);
       const { state } = stored;
+      const count = state.fan?.next ?? state.iterations ?? 0;
       for (let from = 0; from < unitsBegun(state); from += unitsAtOnce) {
         const { units } = await readUnits(runReader, runId, { stepId, state, from, count: unitsAtOnce });
+        if (units.length < Math.min(unitsAtOnce, count - from)) throw lost(runId, stepId);
         for (const unit of units) add(unit.key, unit);
         const hasItems = state.fan !== undefined && state.fan.names === undefined;
         if (hasItems) parts.items.push({ stepId, values: units.map(({ item }) => item ?? null) });
@@ -76,6 +84,11 @@ export function keptContext(
     return [[path, { step: id, value: (output.isInlined ? output.output : output.resultPtr) ?? null }]];
   });
   return new Map([...restored, ...[...ctx].filter(([, { step }]) => ids.has(step))]);
+}
+
+function lost(runId: string, stepId: string): DomainError {
+  const message = `run ${runId} has lost records of step ${stepId}: leave from_step out`;
+  return new DomainError("failed_precondition", message, { reason: "run_records_lost" });
 }
 
 function emptyParts(): KeptParts {

@@ -1,16 +1,14 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { RunService } from "@cordum/proto/cordum/v1/run_pb.js";
 import { requireTenant } from "../../auth/index.ts";
-import { DomainError } from "../../errors/index.ts";
 import { toMicros } from "../../jobs/index.ts";
 import { callerKey } from "../../rpc/index.ts";
 import type { RunStatus } from "../core/state.ts";
 import { toWireStatus } from "../engine/index.ts";
 import { positionOf, type RunAccess, type RunServiceDeps } from "./run-access.ts";
 import { toEventMessage, toRunMessage } from "./run-message.ts";
-import { pageBudget, showRun, showUnit, workflowOf } from "./show-run.ts";
+import { maxPayloadBytes, requireStep, showPage, showRun, workflowOf } from "./show-run.ts";
 import { readEventPage } from "./timeline.ts";
-import { readUnits } from "./units.ts";
 
 type LookCalls = Pick<
   ServiceImpl<typeof RunService>,
@@ -65,21 +63,18 @@ export function createLookCalls({ ports }: RunServiceDeps, { visible, whole }: R
       return { items: found.map(toRunMessage), nextCursor };
     },
     async getRun({ id }, context) {
-      return { run: await showRun(ports, await whole(await visible(id, context))) };
+      return { run: await showRun(ports, await whole(await visible(id, context), maxPayloadBytes)) };
     },
     async listRunSteps({ id, stepId, cursor, pageSize }, context) {
       const header = await visible(id, context);
-      const step = (await workflowOf(ports, header))?.byId.get(stepId);
-      if (!step) throw new DomainError("not_found", `run ${id} has no step ${stepId}`, { reason: "step_not_found" });
+      const step = requireStep(await workflowOf(ports, header), header, stepId);
       const from = positionOf(cursor);
       const count = pageSize || defaultListSize;
       const { steps } = await runs.loadParts(id, { steps: [stepId] });
       const state = steps.get(stepId);
       if (!state) return { items: [], nextCursor: "" };
-      const { units, hasMore } = await readUnits(runReader, id, { stepId, state, from, count });
-      const budget = pageBudget();
-      const items = units.map((unit) => showUnit(step, unit, budget));
-      return { items, nextCursor: hasMore ? String(from + count) : "" };
+      const { items, next } = await showPage(runReader, id, { step, state, from, count });
+      return { items, nextCursor: next === undefined ? "" : String(next) };
     },
     async getRunTimeline({ id, limit }, context) {
       const header = await visible(id, context);

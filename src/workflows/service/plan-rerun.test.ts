@@ -17,13 +17,21 @@ function plan(
   steps: Record<string, StepDocument>,
   letters: Record<string, string>,
   fromStep: string,
-  more: { header?: Partial<RunHeader>; undone?: string[]; now?: Record<string, StepDocument>; dryRun?: boolean } = {},
+  more: Partial<{
+    header: Partial<RunHeader>;
+    undone: string[];
+    now: Record<string, StepDocument>;
+    dryRun: boolean;
+    asking: string[];
+  }> = {},
 ) {
   const before = workflow(steps);
   const header = { letters: before.steps.map(({ id }) => letters[id] ?? ".").join(""), ...more.header } as RunHeader;
   const source = { header, workflow: before, undone: new Set(more.undone) };
   const after = more.now ? workflow(more.now) : before;
-  const { kept, ...rest } = planRerun(source, after, { fromStep, dryRun: more.dryRun ?? false });
+  const { kept, ...rest } = planRerun(source, after, {
+    ...{ fromStep, dryRun: more.dryRun ?? false, asking: new Set(more.asking) },
+  });
   return { kept: kept.map(({ id }) => id), ...rest };
 }
 
@@ -102,5 +110,56 @@ describe("planRerun()", () => {
 
     expect(plan(steps, { a: "s", b: "s", z: "s" }, "b", { header: { undoable: [0] } }).undoable).toEqual([0]);
     expect(plan(steps, { a: "s", b: "s", z: "s" }, "a", { header: { undoable: [0] } }).undoable).toEqual([]);
+  });
+
+  describe("where people decide", () => {
+    const asked = { a: job(), ap: { type: "approval", depends_on: ["a"] }, b: job("ap"), c: job("b") };
+    const done = { a: "s", ap: "s", b: "s", c: "f" };
+
+    it("asks again before the step is done again", () => {
+      const { kept, letters } = plan(asked, done, "b", { asking: ["ap"] });
+
+      expect([kept, letters]).toEqual([["a"], "s..."]);
+      expect(plan(asked, done, "ap", { asking: ["ap"] }).kept).toEqual(["a"]);
+    });
+
+    it("refuses when something else would be done again, too", () => {
+      expect(() => plan(asked, done, "c", { asking: ["ap"] })).toThrow(
+        "from_step: dependency b not succeeded: it comes after ap, and is done again: begin there or before",
+      );
+    });
+
+    it("repeats values, choices and waits between the approval and the step", () => {
+      const steps: Record<string, StepDocument> = {
+        ap: { type: "approval" },
+        t: { type: "transform", value: 1, depends_on: ["ap"] },
+        w: { type: "delay", delay_sec: 1, depends_on: ["t"] },
+        b: job("w"),
+      };
+
+      expect(plan(steps, { ap: "s", t: "s", w: "s", b: "f" }, "b", { asking: ["ap"] }).kept).toEqual([]);
+      expect(() => plan(steps, { ap: "s", t: "f", b: "." }, "b", { asking: ["ap"] })).toThrow(
+        "t not succeeded: it failed",
+      );
+    });
+
+    it("does not keep what has an approval inside, nor what comes after one beside the step", () => {
+      const steps: Record<string, StepDocument> = {
+        inside: { for_each: "input.list", steps: { ap: { type: "approval" } } },
+        after: job("inside"),
+        z: job(),
+        last: job("z"),
+      };
+      const letters = { inside: "s", after: "s", z: "s", last: "f" };
+
+      expect(plan(steps, letters, "last", { asking: ["inside"] }).kept).toEqual(["z"]);
+      expect(() => plan(steps, letters, "after", { asking: ["inside"] })).toThrow(
+        "inside not succeeded: people decide in",
+      );
+    });
+
+    it("keeps what was skipped: nobody was asked", () => {
+      expect(plan(asked, { ...done, ap: "k" }, "c", { asking: ["ap"] }).kept).toEqual(["a", "ap", "b"]);
+    });
   });
 });

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { invalidField } from "../../errors/index.ts";
 import type { RunHeader, StepLetter } from "../core/state.ts";
-import type { CompiledStep, CompiledWorkflow } from "../model/index.ts";
+import type { CompiledStep, CompiledWorkflow, StepKind } from "../model/index.ts";
 
 /** A run that another one is to be like. */
 export interface RerunSource {
@@ -19,16 +19,31 @@ export interface RerunPlan {
   undoable: number[];
 }
 
+export interface RerunOptions {
+  fromStep: string;
+  dryRun: boolean;
+  /** Steps at which people have their say, see `findAsking`. */
+  asking: ReadonlySet<string>;
+}
+
+export interface RerunOptions {
+  fromStep: string;
+  dryRun: boolean;
+  /** Steps at which people have their say, see `findAsking`. */
+  asking: ReadonlySet<string>;
+}
+
 /**
  * What of a run a new one takes over that begins at a step: everything that ended well and depends neither on this step nor
- * on something that is done again.
+ * on something that is done again. People are asked again: what they agreed to was to be done once.
  * @param workflow - of the new run
- * @throws DomainError invalid_argument when there is no such step, or something that it depends on must be done again, too
+ * @throws DomainError invalid_argument when there is no such step, or something that it depends on must be done again, too,
+ * and is more than a wait or a value
  */
 export function planRerun(
   source: RerunSource,
   workflow: CompiledWorkflow,
-  { fromStep, dryRun }: { fromStep: string; dryRun: boolean },
+  { fromStep, dryRun, asking }: RerunOptions,
 ): RerunPlan {
   const from = workflow.byId.get(fromStep);
   if (!from) throw invalidField("from_step", "step not found");
@@ -36,12 +51,21 @@ export function planRerun(
   const kept = new Map<number, { step: CompiledStep; letter: StepLetter }>();
   const lost = new Map<number, string>();
   for (const step of workflow.steps) {
-    if (step.dependsOn.some((index) => again.has(index))) again.add(step.index);
-    if (again.has(step.index)) continue;
+    if (step === from) continue;
     const letter = letterOf(source, step);
     const why = whyNot(source, workflow, step, { letter, dryRun });
-    if (why === undefined && step.dependsOn.every((index) => kept.has(index))) kept.set(step.index, { step, letter });
-    else lost.set(step.index, why ?? "what it depends on is done again");
+    const cause = step.dependsOn.find((index) => again.has(index));
+    const isAsked = asking.has(step.id) && "sh".includes(letter); // nobody was asked where it was skipped
+    if (cause !== undefined || isAsked) {
+      again.add(step.index);
+      const reason = cause === undefined ? "people decide in it" : `it comes after ${workflow.steps[cause]?.id}`;
+      if (!good.includes(letter)) lost.set(step.index, why ?? "it has not ended");
+      else if (!repeatable.has(step.kind)) lost.set(step.index, `${reason}, and is done again: begin there or before`);
+    } else if (why === undefined && step.dependsOn.every((index) => kept.has(index))) {
+      kept.set(step.index, { step, letter });
+    } else {
+      lost.set(step.index, why ?? "what it depends on is done again");
+    }
   }
   for (const index of ancestorsOf(workflow, from)) {
     const why = lost.get(index);
@@ -54,6 +78,9 @@ export function planRerun(
     undoable: undoableOf(source, workflow).filter((index) => kept.has(index)),
   };
 }
+
+/** What does nothing outside the run can be done again although nobody has named it. */
+const repeatable: ReadonlySet<StepKind> = new Set(["approval", "signal", "condition", "delay", "switch", "transform"]);
 
 /** Succeeded, skipped, its branch not taken, failed and forgiven. */
 const good = "skbh";

@@ -6,6 +6,9 @@ import { type StepWorker, startStepWorker } from "../../../test/support/step-wor
 import { until } from "../../../test/support/until.ts";
 import { startWorkflowApi, type WorkflowApi } from "../../../test/support/workflow-api.ts";
 import { startWorkflowPlatform, type WorkflowPlatform } from "../../../test/support/workflow-platform.ts";
+import { createLookOver } from "../engine/look-over.ts";
+import { runIdForKey } from "../engine/start-run.ts";
+import { rerun } from "./rerun.ts";
 
 // Numbers are those of the cases in the contract of the workflow engine: (kept) behaves as ever, (improved) on purpose not.
 
@@ -178,6 +181,85 @@ describe("a rerun", () => {
     await api.runs().rerunRun({ id: earlier });
   });
 
+  it("asks people again, and takes no other input past them", async () => {
+    const { id } = await platform.define({
+      a: hands.job(),
+      ap: { type: "approval", depends_on: ["a"] },
+      b: hands.job({ depends_on: ["ap"] }),
+      c: hands.job({ depends_on: ["b"] }),
+    });
+    const { runId: earlier } = await api.runs({ principal: "ada" }).startRun({ workflowId: id, input: { amount: 1 } });
+    await hands.succeed(earlier, "a");
+    await platform.becomes(earlier, "waiting");
+    await api.runs({ principal: "bob" }).decideStep({ runId: earlier, stepId: "ap", approved: true });
+    await hands.succeed(earlier, "b");
+    await hands.fail(earlier, "c");
+    await platform.becomes(earlier, "failed");
+    const eve = api.runs({ principal: "eve", role: "user" });
+
+    const other = await refusal(eve.rerunRun({ id: earlier, fromStep: "b", input: { amount: 1_000_000 } }));
+    const late = await refusal(eve.rerunRun({ id: earlier, fromStep: "c" }));
+    const { runId } = await eve.rerunRun({ id: earlier, fromStep: "b", input: { amount: 1 } });
+
+    expect([other.code, other.rawMessage]).toEqual([Code.InvalidArgument, expect.stringMatching(/^input: must be/)]);
+    expect(late.rawMessage).toContain("dependency b not succeeded: it comes after ap");
+    expect((await platform.becomes(runId, "waiting")).letters).toBe("sw..");
+    expect(hands.begun(runId)).toEqual([]);
+    expect((await refusal(eve.decideStep({ runId, stepId: "ap", approved: true }))).code).toBe(Code.PermissionDenied);
+    await api.runs({ principal: "bob" }).decideStep({ runId, stepId: "ap", approved: true });
+    await hands.request(runId, "b");
+  });
+
+  it("one idempotency key starts one, and is not taken for another rerun", async () => {
+    const earlier = await failedRun();
+    const again = (fromStep: string) => api.runs().rerunRun({ id: earlier, fromStep, idempotencyKey: "again-1" });
+
+    const first = await again("b");
+
+    expect(await again("b")).toEqual(first);
+    expect((await refusal(again("z"))).code).toBe(Code.AlreadyExists);
+    const path = `/workflow-runs/${earlier}/rerun`;
+    const header = { headers: { "idempotency-key": "again-1" } };
+    expect((await api.call("POST", path, { from_step: "b" }, header)).body).toEqual({ run_id: first.runId });
+  });
+
+  it("is refused when the earlier run has lost records", async () => {
+    const earlier = await failedRun();
+    const [steps] = await platform.redis.keys(`*run:${earlier}|steps`);
+    await platform.redis.hdel(steps ?? "", "a");
+
+    const lost = await refusal(api.runs().rerunRun({ id: earlier, fromStep: "b" }));
+
+    expect([lost.code, lost.rawMessage]).toEqual([
+      Code.FailedPrecondition,
+      expect.stringContaining("records of step a"),
+    ]);
+  });
+
+  it("whose copying was given up is resumed by nobody, and ended by whoever looks over it", async () => {
+    const earlier = await platform.run(await failedRun());
+    const about = { rerunOf: earlier.id, paused: true, filling: true, letters: "ss.", createdAt: Date.now() - 700_000 };
+    const {
+      completedAt: _done,
+      error: _error,
+      ...header
+    } = { ...earlier, ...about, status: "paused" as const, events: 0 };
+    const start = (id: string, more = {}) =>
+      platform.ports.runs.create({ header: { ...header, id, rootId: id, ...more }, input: {}, fingerprint: "" });
+    await start("left-behind");
+    await start("at-work", { createdAt: Date.now() - 60_000 });
+
+    const early = await refusal(api.runs().resumeRun({ id: "left-behind" }));
+    const lookOver = createLookOver(platform.engine, platform.ports);
+    await lookOver("left-behind");
+    await lookOver("at-work");
+
+    expect([early.code, early.rawMessage]).toEqual([Code.InvalidArgument, expect.stringContaining("being copied")]);
+    expect(await platform.run("left-behind")).toMatchObject({ status: "failed", error: { code: "rerun_incomplete" } });
+    expect(await platform.run("at-work")).toMatchObject({ status: "paused", filling: true });
+    await platform.engine.apply("at-work", { kind: "cancel", reason: "", by: "test" });
+  });
+
   it("does not keep what was undone", async () => {
     const { id } = await platform.define({
       a: hands.job({ on_failure: hands.undo() }),
@@ -234,5 +316,17 @@ describe("a rerun", () => {
     expect(run.status).toBe(RunStatus.SUCCEEDED);
     expect(hands.begun(runId)).toEqual(["last@1"]);
     expect(await platform.story(runId)).toContain("rs=paused"); // until all was there
+
+    const commit = () => Promise.reject(new Error("no more writes"));
+    const source = await platform.runReader.get(earlier);
+    const workflow = await platform.ports.workflows.current(id, undefined, "default");
+    if (!source || !workflow) throw new Error("the earlier run is gone");
+    const request = { source, workflow, fromStep: "last", dryRun: false, input: undefined };
+    const call = { triggeredBy: "ada", idempotencyKey: "breaks" };
+    const { engine, ports, runReader } = platform;
+    const deps = { engine, runReader, workflows: ports.workflows, runs: { ...ports.runs, commit } };
+    await expect(rerun(deps, { ...request, call })).rejects.toThrow("no more writes");
+    const [broken] = await platform.runReader.headers([runIdForKey("default", id, "breaks")]);
+    expect(broken).toMatchObject({ status: "failed", error: { code: "rerun_incomplete" } });
   });
 });

@@ -1,7 +1,9 @@
-import { DomainError } from "../../errors/index.ts";
+import { isDeepStrictEqual } from "node:util";
+import { DomainError, invalidField } from "../../errors/index.ts";
 import type { Engine, KeptSteps, RunRequest } from "../engine/index.ts";
 import type { CompiledWorkflow, JsonObject } from "../model/index.ts";
 import type { RunChanges, RunStore, StoredRun } from "../store/index.ts";
+import { findAsking } from "./find-asking.ts";
 import { type KeptParts, keptContext, readKept } from "./kept-parts.ts";
 import { planRerun, type RerunPlan } from "./plan-rerun.ts";
 import type { RunSources } from "./show-run.ts";
@@ -17,7 +19,7 @@ export interface Rerun {
   /** Undefined: that of the source. */
   input: JsonObject | undefined;
   /** Who asks, and under which limit. */
-  call: Pick<RunRequest, "requester" | "traceparent" | "maxRuns" | "triggeredBy">;
+  call: Pick<RunRequest, "requester" | "traceparent" | "maxRuns" | "triggeredBy" | "idempotencyKey">;
 }
 
 export interface RerunDeps extends RunSources {
@@ -46,7 +48,14 @@ export async function rerun(
     rerunOf: header.id,
   };
   if (fromStep === "") return (await deps.engine.start(request)).runId;
-  const plan = planRerun(await sourceOf(deps, source), workflow, { fromStep, dryRun });
+  if (!isDeepStrictEqual(request.input, source.input)) {
+    throw invalidField(
+      "input",
+      "must be the earlier run's when from_step keeps what came of that; rerun the whole instead",
+    );
+  }
+  const asking = await findAsking(deps.workflows, workflow, header.tenant);
+  const plan = planRerun(await sourceOf(deps, source), workflow, { fromStep, dryRun, asking });
   return startFrom(deps, source, { ...request, rerunStep: fromStep }, plan);
 }
 
@@ -64,7 +73,7 @@ async function sourceOf(deps: RerunDeps, { header }: StoredRun) {
   return { header, workflow, undone: new Set(undone) };
 }
 
-/** What one write does not hold is added while the new run is paused: nothing reads it before it is whole. */
+/** What one write does not hold is added while the new run is being filled: nothing begins, and nobody resumes it, before. */
 async function startFrom(
   { engine, runs, runReader }: RerunDeps,
   { header, ctx }: StoredRun,
@@ -83,9 +92,16 @@ async function startFrom(
     letters: plan.letters,
     undoable: plan.undoable,
   };
-  const { runId } = await engine.start({ ...request, kept, isPaused: !isWhole });
-  for (; !next.done; next = await parts.next()) await append(runs, runId, next.value);
-  if (!isWhole) await engine.apply(runId, { kind: "resume", by: request.triggeredBy });
+  const { runId, isNew } = await engine.start({ ...request, kept, isFilling: !isWhole });
+  if (isWhole || !isNew) return runId;
+  try {
+    for (; !next.done; next = await parts.next()) await append(runs, runId, next.value);
+  } catch (error) {
+    await engine.apply(runId, { kind: "filled", isWhole: false }); // else the watchdog does, see look-over.ts
+    throw error;
+  }
+  const outcome = await engine.apply(runId, { kind: "filled", isWhole: true });
+  if (outcome.kind !== "applied") throw notWhole(runId);
   return runId;
 }
 
@@ -101,8 +117,14 @@ async function append(runs: RunStore, runId: string, changes: RunChanges): Promi
     const run = await runs.load(runId, {});
     if (!run) break;
     const { header, version: expected } = run;
+    if (!header.filling) break; // somebody has ended it
     const reply = await runs.commit({ runId, expected, header, previousStatus: header.status, ...changes });
     if (reply.kind === "committed") return;
   }
-  throw new DomainError("aborted", `run ${runId} could not take over the steps of the earlier run; it stays paused`);
+  throw notWhole(runId);
+}
+
+function notWhole(runId: string): DomainError {
+  const message = `run ${runId} has ended before the steps of the earlier run were copied; rerun that one again`;
+  return new DomainError("aborted", message, { reason: "rerun_incomplete" });
 }

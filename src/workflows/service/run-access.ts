@@ -21,8 +21,8 @@ export interface RunAccess {
    * @throws DomainError not_found
    */
   visible(id: string, context: HandlerContext, workflowId?: string): Promise<RunHeader>;
-  /** All of a run that was visible. */
-  whole(header: RunHeader): Promise<StoredRun>;
+  /** All of a run that was visible. @param maxBytes - payloads that do not fit are not read, see RunReader */
+  whole(header: RunHeader, maxBytes?: number): Promise<StoredRun>;
 }
 
 export function createRunAccess({ runReader }: Pick<EnginePorts, "runReader">): RunAccess {
@@ -35,8 +35,8 @@ export function createRunAccess({ runReader }: Pick<EnginePorts, "runReader">): 
       auditDetail(context, { tenant: header.tenant, details: { workflow: header.workflowId } });
       return header;
     },
-    async whole({ id }) {
-      const run = await runReader.get(id);
+    async whole({ id }, maxBytes) {
+      const run = await runReader.get(id, maxBytes);
       if (run) return run;
       throw noRun(id);
     },

@@ -5,6 +5,7 @@ import { startServers, type TestServers } from "../../../test/support/servers.ts
 import { type StepWorker, startStepWorker } from "../../../test/support/step-worker.ts";
 import { startWorkflowApi, type WorkflowApi } from "../../../test/support/workflow-api.ts";
 import { startWorkflowPlatform, type WorkflowPlatform } from "../../../test/support/workflow-platform.ts";
+import type { Caller } from "../../rpc/index.ts";
 
 let servers: TestServers;
 let platform: WorkflowPlatform;
@@ -139,6 +140,34 @@ describe("deciding", () => {
     expect(await decide("bob")).toMatchObject({ status: StepStatus.WAITING, missing: 1 });
     expect((await refusal(decide("bob"))).code).toBe(Code.PermissionDenied);
     expect(await decide("eve")).toMatchObject({ status: StepStatus.SUCCEEDED, missing: 0 });
+  });
+});
+
+describe("deciding with one key", () => {
+  it("tells people apart by principals only, and counts groups of the key as roles", async () => {
+    const { id } = await platform.define({ ap: { type: "approval", approvals: { roles: ["security"] } } });
+    const nobody = { keyId: "shared", principal: "", groups: ["security"] };
+    const { runId } = await api.runs(nobody).startRun({ workflowId: id });
+    const decide = (caller: Partial<Caller>) =>
+      api.runs({ ...nobody, ...caller }).decideStep({ runId, stepId: "ap", approved: true });
+
+    expect((await refusal(decide({ principal: "bob" }))).rawMessage).toContain("approve with another key");
+    expect((await refusal(decide({ keyId: "other", groups: [] }))).rawMessage).toContain("the role security");
+    expect(await decide({ keyId: "other" })).toMatchObject({ status: StepStatus.SUCCEEDED });
+  });
+});
+
+describe("the team of a run", () => {
+  it("is the workflow's, and no other one's", async () => {
+    const { id } = await platform.define(approval, { team_id: "red" });
+
+    const foreign = await refusal(api.runs().startRun({ workflowId: id, teamId: "blue" }));
+
+    expect([foreign.code, foreign.rawMessage]).toEqual([Code.InvalidArgument, expect.stringMatching(/^team_id: /)]);
+    for (const teamId of ["", "red"]) {
+      const { runId } = await api.runs().startRun({ workflowId: id, teamId });
+      expect((await platform.run(runId)).team).toBe("red");
+    }
   });
 });
 

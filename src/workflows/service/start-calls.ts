@@ -1,11 +1,12 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import type { RunService } from "@cordum/proto/cordum/v1/run_pb.js";
+import type { RunService, StartRunRequest } from "@cordum/proto/cordum/v1/run_pb.js";
 import { requireTenant } from "../../auth/index.ts";
-import { DomainError } from "../../errors/index.ts";
+import { DomainError, invalidField } from "../../errors/index.ts";
 import { auditDetail, callerKey } from "../../rpc/index.ts";
 import { traceparentOf } from "../../telemetry/index.ts";
 import type { RunHeader } from "../core/state.ts";
 import type { RunRequest } from "../engine/index.ts";
+import type { Json } from "../expressions/index.ts";
 import { type CompiledWorkflow, type JsonObject, workflowIdPattern } from "../model/index.ts";
 import { callerName } from "./caller-name.ts";
 import { rerun } from "./rerun.ts";
@@ -51,19 +52,23 @@ export function createStartCalls(deps: RunServiceDeps, { visible, whole }: RunAc
       const current = workflowIdPattern.test(id) ? await definitions.head(id) : undefined;
       if (!current || !maySee(caller, current.tenant)) throw noWorkflow(id);
       const { tenant } = current;
+      auditDetail(context, { tenant, details: { dry_run: String(dryRun) } });
       if (request.orgId !== "" && request.orgId !== tenant) throw noWorkflow(id);
       const workflow = await startable(id, revision || current.revision, tenant);
-      const team = request.teamId || (workflow.document.team_id ?? "");
+      const own = workflow.document.team_id ?? "";
+      if (own !== "" && request.teamId !== "" && request.teamId !== own) {
+        throw invalidField("team_id", `workflow ${id} is of team ${own}: leave it out, or name that one`);
+      }
+      const team = request.teamId || own;
       const call = await callOf(context, { tenant, team, workflow: id });
       const input = (request.input ?? {}) as JsonObject;
-      const { runId } = await engine.start({ ...call, workflow, tenant, team, input, dryRun, idempotencyKey, labels });
-      auditDetail(context, {
-        tenant,
-        details: { run: runId, revision: String(workflow.version), dry_run: String(dryRun) },
-      });
+      auditDetail(context, { details: { revision: String(workflow.version) } });
+      const wish = { ...call, workflow, tenant, team, input, dryRun, idempotencyKey, labels, said: saidOf(request) };
+      const { runId } = await withSchema(workflow, () => engine.start(wish));
+      auditDetail(context, { details: { run: runId } });
       return { runId };
     },
-    async rerunRun({ id, fromStep, dryRun, input, useCurrentWorkflow }, context) {
+    async rerunRun({ id, fromStep, dryRun, input, useCurrentWorkflow, idempotencyKey }, context) {
       const header = await visible(id, context);
       requireRerunnable(header, fromStep);
       const { tenant, team, workflowId, workflowVersion } = header;
@@ -71,12 +76,35 @@ export function createStartCalls(deps: RunServiceDeps, { visible, whole }: RunAc
       const workflow = await startable(workflowId, revision, tenant);
       const call = await callOf(context, { tenant, team, workflow: workflowId });
       const source = await whole(header);
-      const wish = { source, workflow, fromStep, dryRun, input: input as JsonObject | undefined, call };
-      const runId = await rerun({ runs, runReader, workflows, engine }, wish);
+      const wish = { source, workflow, fromStep, dryRun, input: input as JsonObject | undefined };
+      const deps = { runs, runReader, workflows, engine };
+      const runId = await withSchema(workflow, () => rerun(deps, { ...wish, call: { ...call, idempotencyKey } }));
       auditDetail(context, { details: { run: runId, from_step: fromStep, dry_run: String(dryRun) } });
       return { runId };
     },
   };
+}
+
+/** Only what is said: keys of before the upgrade stay good, and a key outlives a change of the definition. */
+function saidOf({ teamId, labels, revision }: StartRunRequest): { [name: string]: Json } {
+  return {
+    ...(teamId !== "" && { team: teamId }),
+    ...(Object.keys(labels).length > 0 && { labels }),
+    ...(revision !== 0 && { revision }),
+  };
+}
+
+/** @throws DomainError invalid_argument when the definition names a schema of its input that is not registered */
+async function withSchema<T>({ inputSchema }: CompiledWorkflow, start: () => Promise<T>): Promise<T> {
+  try {
+    return await start();
+  } catch (cause) {
+    const isMissing = cause instanceof DomainError && cause.reason === "schema_not_found";
+    if (!isMissing || inputSchema?.kind !== "registry") throw cause;
+    const { message: description, reason } = cause;
+    const fields = [{ field: "input_schema_id", description }];
+    throw new DomainError("invalid_argument", `input_schema_id: ${description}`, { reason, fields, cause });
+  }
 }
 
 /** @throws DomainError failed_precondition */

@@ -6,7 +6,7 @@ import { callerKey } from "../../rpc/index.ts";
 import type { RunAccess, RunServiceDeps } from "./run-access.ts";
 import { createRunListener } from "./run-listener.ts";
 import { toEventMessage } from "./run-message.ts";
-import { begunSteps, outlineRun, showRun, workflowOf } from "./show-run.ts";
+import { begunSteps, maxPayloadBytes, outlineRun, showRun, workflowOf } from "./show-run.ts";
 import { watchRun, watchRuns } from "./watch-run.ts";
 
 type WatchCalls = Pick<ServiceImpl<typeof RunService>, "watchRun" | "watchRuns" | "waitRun">;
@@ -42,7 +42,7 @@ export function createWatchCalls({ ports }: RunServiceDeps, { visible, whole }: 
       const deadline = AbortSignal.timeout(Number(timeoutMs) || defaultWaitMs);
       const options = { withEvents: false, signal: AbortSignal.any([context.signal, deadline]) };
       for await (const _change of watchRun({ listener, runReader }, header, options));
-      return { run: await showRun(ports, await whole(header)) };
+      return { run: await showRun(ports, await whole(header, maxPayloadBytes)) };
     },
   };
 }

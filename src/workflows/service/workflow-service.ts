@@ -3,10 +3,11 @@ import type { WorkflowService } from "@cordum/proto/cordum/v1/workflow_pb.js";
 import { requireTenant } from "../../auth/index.ts";
 import { DomainError } from "../../errors/index.ts";
 import { auditDetail, type Caller, callerKey } from "../../rpc/index.ts";
-import { diffWorkflows, type WorkflowDocument, workflowIdPattern } from "../model/index.ts";
+import type { EnginePorts } from "../engine/index.ts";
+import { diffWorkflows, type ParsedWorkflow, type WorkflowDocument, workflowIdPattern } from "../model/index.ts";
 import type { DefinitionStore, SavedDefinition, StoredDefinition } from "../store/index.ts";
 import { callerName } from "./caller-name.ts";
-import { checkDefinition, requireDocument } from "./check-definition.ts";
+import { checkDefinition, findUnknownSchemas, requireDocument } from "./check-definition.ts";
 import {
   toChangeMessage,
   toListedWorkflow,
@@ -17,11 +18,14 @@ import {
 
 export interface WorkflowServiceDeps {
   definitions: DefinitionStore;
+  ports: Pick<EnginePorts, "schemas">;
 }
 
 const defaultPageSize = 100;
 
-export function createWorkflowService({ definitions }: WorkflowServiceDeps): ServiceImpl<typeof WorkflowService> {
+export function createWorkflowService(deps: WorkflowServiceDeps): ServiceImpl<typeof WorkflowService> {
+  const { definitions, ports } = deps;
+
   /** The current version; one of another tenant looks like none. */
   async function visible(id: string, context: HandlerContext): Promise<StoredDefinition> {
     auditDetail(context, { resource: `workflow/${id}` });
@@ -54,6 +58,21 @@ export function createWorkflowService({ definitions }: WorkflowServiceDeps): Ser
     return saved;
   }
 
+  /** For the audit log, also of a definition that is refused. */
+  function noteGiven({ about: { id, org_id: tenant } }: ParsedWorkflow, context: HandlerContext): void {
+    if (id) auditDetail(context, { resource: `workflow/${id}` });
+    if (tenant && maySee(context.values.get(callerKey), tenant)) auditDetail(context, { tenant });
+  }
+
+  /** Schemas of other tenants look like none. */
+  async function problemsOf(parsed: ParsedWorkflow, context: HandlerContext) {
+    const caller = context.values.get(callerKey);
+    const { org_id: owner = caller.tenant } = parsed.about;
+    const tenant = maySee(caller, owner) ? owner : caller.tenant;
+    const problems = [...parsed.problems, ...(await findUnknownSchemas(ports.schemas, tenant, parsed))];
+    return problems.map(toProblemMessage);
+  }
+
   /** For the audit log: of two who save at once, each is told what it has replaced. */
   async function noteSave(id: string, { kind, revision, hash }: SavedDefinition, context: HandlerContext) {
     const before = kind === "unchanged" ? { hash } : revision > 1 ? await definitions.get(id, revision - 1) : undefined;
@@ -64,16 +83,17 @@ export function createWorkflowService({ definitions }: WorkflowServiceDeps): Ser
   return {
     async saveWorkflow(request, context) {
       const { tenant } = context.values.get(callerKey);
-      const parsed = checkDefinition(request, { tenant });
+      const parsed = await checkDefinition(request, { tenant });
+      noteGiven(parsed, context);
       const document = requireDocument(parsed);
+      const problems = await problemsOf(parsed, context);
       const { kind, revision, hash } = await save(document, request, context);
-      const problems = parsed.problems.map(toProblemMessage);
       return { id: document.id, revision, hash, unchanged: kind === "unchanged", problems };
     },
-    validateWorkflow(request, context) {
+    async validateWorkflow(request, context) {
       const { tenant } = context.values.get(callerKey);
-      const { document, problems } = checkDefinition(request, { tenant });
-      return { valid: document !== undefined, problems: problems.map(toProblemMessage) };
+      const parsed = await checkDefinition(request, { tenant });
+      return { valid: parsed.document !== undefined, problems: await problemsOf(parsed, context) };
     },
     async listWorkflows(request, context) {
       const tenant = requireTenant(context.values.get(callerKey), request.orgId);
@@ -102,7 +122,7 @@ export function createWorkflowService({ definitions }: WorkflowServiceDeps): Ser
       const isGiven = document !== undefined || source !== "";
       const options = { tenant: current.tenant, newId: () => id };
       const after = isGiven
-        ? requireDocument(checkDefinition({ document, source }, options))
+        ? requireDocument(await checkDefinition({ document, source }, options))
         : (await versionOf(current, toRevision)).document;
       return { changes: diffWorkflows(before.document, after).map(toChangeMessage) };
     },

@@ -55,6 +55,29 @@ describe("save()", () => {
     expect(await save({ ...document, config: { a: 1, b: [2, 1] } })).toMatchObject({ kind: "saved", revision: 2 });
   });
 
+  it("gives another tenant the id of a definition that is deleted, once no run keeps it and none can begin", async () => {
+    const eager = createDefinitionStore(redis, { shards, graceMs: 0 });
+    const saveAs = (store: DefinitionStore) =>
+      store.save({ document: documentOf("w", "other", "u"), expectedRevision: 0, savedBy: "eve", note: "" });
+    await save(documentOf("w", "one"));
+    const runs = createRunStore(redis, { shards, keepMs: 60_000 });
+    await expect(saveAs(eager)).rejects.toMatchObject({ reason: "workflow_of_other_tenant" });
+    const run = newRun("r", { workflowId: "w", workflowVersion: 1 });
+    await runs.create(run);
+    await definitions.delete("t", "w");
+
+    await expect(saveAs(eager)).rejects.toMatchObject({ reason: "workflow_of_other_tenant" });
+    await runs.commit(commitOf({ ...run.header, status: "cancelled" }, 1));
+    await expect(saveAs(definitions)).rejects.toMatchObject({ reason: "workflow_of_other_tenant" }); // deleted just now
+    expect(await definitions.get("w", 1)).toMatchObject({ tenant: "t" });
+    await expect(saveAs(eager)).resolves.toMatchObject({ kind: "saved", revision: 2 });
+
+    expect(await definitions.get("w")).toMatchObject({ tenant: "u", revision: 2, isDeleted: false });
+    expect(await definitions.get("w", 1)).toBeUndefined();
+    expect((await definitions.versions("w"))?.versions.map(({ revision }) => revision)).toEqual([2]);
+    await expect(save(documentOf("w", "back"))).rejects.toMatchObject({ reason: "workflow_of_other_tenant" });
+  });
+
   it("lets one of many that expect the same revision through", async () => {
     await save(documentOf("w", "one"), 0);
 
@@ -95,6 +118,18 @@ describe("delete()", () => {
   });
 });
 
+describe("head()", () => {
+  it("tells whose a definition is and its current revision, and nothing of a deleted one", async () => {
+    await save(documentOf("w", "one"));
+    await save(documentOf("w", "two"));
+
+    expect(await definitions.head("w")).toEqual({ tenant: "t", revision: 2 });
+    expect(await definitions.head("none")).toBeUndefined();
+    await definitions.delete("t", "w");
+    expect(await definitions.head("w")).toBeUndefined();
+  });
+});
+
 describe("list()", () => {
   async function listAll(): Promise<string[]> {
     const ids: string[] = [];
@@ -114,6 +149,20 @@ describe("list()", () => {
     await save(documentOf("w3", "again"));
 
     expect(await listAll()).toEqual(["w3", ...ids.filter((id) => id !== "w3").toReversed()]);
+  });
+
+  it("ends a page before 2 MiB of documents, with a cursor; a larger one is a page of its own", async () => {
+    const sizes = { a: 100, b: 1_200_000, c: 1_200_000, d: 100, huge: 3_000_000, e: 100 };
+    for (const [id, size] of Object.entries(sizes)) await save(documentOf(id, "x".repeat(size)));
+
+    const pages: string[][] = [];
+    for (let cursor: string | undefined = ""; cursor !== undefined; ) {
+      const page: Awaited<ReturnType<typeof definitions.list>> = await definitions.list("t", { cursor, pageSize: 100 });
+      pages.push(page.definitions.map(({ id }) => id));
+      cursor = page.nextCursor || undefined;
+    }
+
+    expect(pages).toEqual([["e"], ["huge"], ["d", "c"], ["b", "a"]]);
   });
 
   it("makes good what a crash left between the definition and the index", async () => {

@@ -10,6 +10,7 @@ const saveScript = script("save");
 const readScript = script("read");
 const deleteScript = script("delete");
 const pruneScript = script("prune");
+const measureScript = script("measure");
 
 /** A version of a definition, without its document. */
 export interface DefinitionVersion {
@@ -58,6 +59,7 @@ export interface SavedDefinition {
 /** Definitions of workflows and their versions. A version never changes. */
 export interface DefinitionStore {
   /**
+   * The id of a definition that another tenant has deleted is free once no run keeps it.
    * @throws DomainError permission_denied when the id is another tenant's, aborted when the revision is not the expected one
    */
   save(request: SaveDefinition): Promise<SavedDefinition>;
@@ -68,7 +70,7 @@ export interface DefinitionStore {
   get(id: string, revision?: number): Promise<StoredDefinition | undefined>;
   /** Whose the definition is, and its current revision; undefined when there is none or it is deleted. Costs next to nothing. */
   head(id: string): Promise<{ tenant: string; revision: number } | undefined>;
-  /** A tenant's definitions, latest saved first. */
+  /** A tenant's definitions, latest saved first. A page of more than 2 MiB of documents ends early. */
   list(
     tenant: string,
     page: { cursor: string; pageSize: number },
@@ -86,10 +88,21 @@ export function isStartable(revision: number, current: number): boolean {
   return revision > current - startableVersions;
 }
 
+type SaveReply = SavedDefinition["kind"] | "conflict" | "tenant";
+
 /** Far longer than it takes from reading a definition to creating the run. */
 const graceMs = 3_600_000;
 /** Rows of the index read at most for one page. */
 const maxScanned = 2_000;
+/** Documents of one page, bytes; one that is larger is a page of its own. */
+const maxPageBytes = 2 * 1024 * 1024;
+
+/** A version of a definition that fits on a page. */
+interface Measured {
+  id: string;
+  revision: number;
+  bytes: number;
+}
 
 export function createDefinitionStore(
   redis: RedisClient,
@@ -110,14 +123,28 @@ export function createDefinitionStore(
     return (await Promise.all(keys.map((key) => redis.hkeys(key)))).flat();
   }
 
+  /**
+   * Whether a deleted definition makes way for another tenant's: nobody can still begin a run that was about to, and no run
+   * that has begun keeps it.
+   * @param deletedForUs - empty: it is not deleted
+   */
+  async function isFree(id: string, deletedForUs: number | string): Promise<boolean> {
+    if (deletedForUs === "" || Number(deletedForUs) < pruneAfterMs * 1_000) return false;
+    return (await versionsInUse(id)).length === 0;
+  }
+
   /** The index is in another slot than the definition: what a crash left undone in it is made good when it is read. */
-  async function checkIndex(tenant: string, { id, score }: Cursor): Promise<StoredDefinition | undefined> {
-    const [definition, saved] = await Promise.all([get(id), redis.hget(keyOf(id), "saved")]);
-    if (definition?.tenant === tenant) {
-      if (Number(saved) > score) await redis.zadd(definitionKeys.index(tenant), "GT", Number(saved), id);
-      return definition;
-    }
-    return undefined;
+  async function checkIndex(tenant: string, { id, score }: Cursor): Promise<Measured | undefined> {
+    const reply = await runScript(redis, measureScript, [keyOf(id)], []);
+    const [owner, revision, saved, bytes] = reply as [string?, string?, string?, number?];
+    if (owner !== tenant) return undefined;
+    if (Number(saved) > score) await redis.zadd(definitionKeys.index(tenant), "GT", Number(saved), id);
+    return { id, revision: Number(revision), bytes: bytes ?? 0 };
+  }
+
+  async function read(tenant: string, page: readonly Measured[]): Promise<StoredDefinition[]> {
+    const found = await Promise.all(page.map(({ id, revision }) => get(id, revision)));
+    return found.flatMap((read) => (read && !read.isDeleted && read.tenant === tenant ? [read] : []));
   }
 
   return {
@@ -134,11 +161,12 @@ export function createDefinitionStore(
       const hash = hashDocument(document);
       const about = JSON.stringify({ hash, savedBy, note, label });
       const args = [tenant, expectedRevision ?? "", hash, about, JSON.stringify(document)];
-      const [kind, current, savedUs] = (await runScript(redis, saveScript, [keyOf(id)], args)) as [
-        SavedDefinition["kind"] | "conflict" | "tenant",
-        number,
-        string,
-      ];
+      const write = async (deletedUs: string) =>
+        (await runScript(redis, saveScript, [keyOf(id)], [...args, deletedUs])) as [SaveReply, number | string, string];
+      let reply = await write("");
+      if (reply[0] === "tenant" && (await isFree(id, reply[1]))) reply = await write(reply[2]);
+      const [kind, , savedUs] = reply;
+      const current = Number(reply[1]);
       if (kind === "tenant") {
         await redis.zrem(index, id);
         throw otherTenant(id);
@@ -153,23 +181,28 @@ export function createDefinitionStore(
     },
     async list(tenant, { cursor: text, pageSize }) {
       let cursor = decodeCursor(text);
-      const definitions: StoredDefinition[] = [];
+      const page: Measured[] = [];
+      let bytes = 0;
+      const end = async (isLast: boolean) => ({
+        definitions: await read(tenant, page),
+        nextCursor: cursor && !isLast ? encodeCursor(cursor) : "",
+      });
       for (let scanned = 0; scanned < maxScanned; ) {
-        const limit = pageSize - definitions.length + 1;
+        const limit = pageSize - page.length + 1;
         const rows = await readIndex(redis, [definitionKeys.index(tenant)], { cursor, limit });
         scanned += rows.length;
         const found = await Promise.all(rows.map((row) => checkIndex(tenant, row)));
         for (const [at, row] of rows.entries()) {
           const definition = found[at];
-          if (definition && definitions.length >= pageSize) {
-            return { definitions, nextCursor: cursor ? encodeCursor(cursor) : "" };
-          }
+          bytes += definition?.bytes ?? 0;
+          const isFull = page.length >= pageSize || (page.length > 0 && bytes > maxPageBytes);
+          if (definition && isFull) return end(false);
           cursor = row;
-          if (definition) definitions.push(definition);
+          if (definition) page.push(definition);
         }
-        if (rows.length < limit) return { definitions, nextCursor: "" };
+        if (rows.length < limit) return end(true);
       }
-      return { definitions, nextCursor: cursor ? encodeCursor(cursor) : "" };
+      return end(false);
     },
     async versions(id) {
       const key = keyOf(id);
@@ -212,7 +245,7 @@ function toMs(us: string): number {
 }
 
 function otherTenant(id: string): DomainError {
-  const message = `workflow ${id} belongs to another tenant, choose another id`;
+  const message = `workflow ${id} belongs, or has lately belonged, to another tenant: choose another id`;
   return new DomainError("permission_denied", message, { reason: "workflow_of_other_tenant" });
 }
 

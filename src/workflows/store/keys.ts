@@ -66,6 +66,10 @@ export const definitionKeys = {
 export const slotKeys = {
   /** Runs that hold one, by the time at which they took it, ms. */
   slots: (tenant: string) => `{runs:${tenant}}:active`,
+  /** How many runs were nested in a run. */
+  nested: (tenant: string, rootId: string) => `{runs:${tenant}}:nested:${rootId}`,
+  /** How often the run of a key was deleted. */
+  generation: (tenant: string, runId: string) => `{runs:${tenant}}:deleted:${runId}`,
   /** Tenants whose runs have ever held one. */
   tenants: "runs:tenants",
 };

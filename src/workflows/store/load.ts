@@ -110,7 +110,7 @@ interface StoredEntry extends ContextEntry {
 }
 
 /** A hash has no order; that in which paths were set decides when one leads through another. */
-function toContext(reply: unknown): Map<string, ContextEntry> {
+export function toContext(reply: unknown): Map<string, ContextEntry> {
   const flat = Array.isArray(reply) ? (reply as string[]) : Object.entries(reply as Record<string, string>).flat();
   const rows: { path: string; entry: StoredEntry }[] = [];
   for (let at = 0; at < flat.length; at += 2) {

@@ -36,6 +36,11 @@ async function listAll(query: Partial<RunQuery>, between?: () => Promise<unknown
   return ids;
 }
 
+/** What Redis has sent to all clients so far. */
+async function bytesSent(): Promise<number> {
+  return Number(/total_net_output_bytes:(\d+)/.exec(await redis.info("stats"))?.[1]);
+}
+
 describe("list()", () => {
   it("gives every run once, newest first, while others are created and end", async () => {
     const ids = Array.from({ length: 40 }, (_, n) => `r${n}`);
@@ -109,9 +114,23 @@ describe("get()", () => {
     await store.create(newRun("r", {}, { input: { deep: [null] }, ctx }));
 
     expect(await reader.get("r")).toEqual({
-      ...{ header: baseHeader("r"), version: 1, input: { deep: [null] }, output: undefined, ctx },
+      ...{ header: baseHeader("r"), version: 1, input: { deep: [null] }, output: undefined, ctx, isPartial: false },
     });
     expect(await reader.get("nobody")).toBeUndefined();
+  });
+
+  it("leaves out what does not fit, and does not even read it", async () => {
+    const big = "x".repeat(1_000_000);
+    const ctx = new Map(["a", "b", "c"].map((path) => [path, { step: "s", value: big }]));
+    await store.create(newRun("r", {}, { input: { n: 1 }, ctx }));
+    const before = await bytesSent();
+
+    const run = await reader.get("r", 1_500_000);
+
+    expect([run?.input, run?.ctx.size, run?.isPartial]).toEqual([{ n: 1 }, 1, true]);
+    expect((await bytesSent()) - before).toBeLessThan(1_500_000);
+    expect((await reader.get("r", 4_000_000))?.isPartial).toBe(false);
+    expect(await reader.get("nobody", 1)).toBeUndefined();
   });
 });
 
@@ -124,9 +143,37 @@ describe("units()", () => {
     await store.create(newRun("r", {}, { steps, inputs, items }));
 
     expect(await reader.units("r", "fan", 1, 10)).toEqual([
-      { key: "fan[1]", index: 1, item: "one", state, input: '{"n":1}', output: undefined },
-      { key: "fan[3]", index: 3, item: "three", state, input: undefined, output: undefined },
+      { key: "fan[1]", index: 1, item: "one", state, input: '{"n":1}', output: undefined, isPartial: false },
+      { key: "fan[3]", index: 3, item: "three", state, input: undefined, output: undefined, isPartial: false },
     ]);
+  });
+
+  it("gives payloads and items from the first one on, as far as they fit, and does not even read the others", async () => {
+    const state = { status: "running" as const, attempts: 1 };
+    const keys = [0, 1, 2, 3].map((n) => `fan[${n}]`);
+    const big = "x".repeat(400_000);
+    const outputs = new Map(keys.map((key) => [key, { output: big, isInlined: true }]));
+    const items = [{ stepId: "fan", values: keys.map(() => big) }];
+    const inputs = new Map(keys.map((key) => [key, JSON.stringify(big)]));
+    await store.create(newRun("r", {}, { steps: new Map(keys.map((key) => [key, state])), inputs, outputs, items }));
+    const before = await bytesSent();
+
+    const units = await reader.units("r", "fan", 0, 4, 2_500_000);
+    const steps = await reader.steps("r", keys, 900_000);
+
+    expect(units.map((unit) => [unit.isPartial, unit.item?.toString().length, unit.input?.length])).toEqual([
+      [false, 400_000, 400_002],
+      [false, 400_000, 400_002],
+      [true, undefined, undefined],
+      [true, undefined, undefined],
+    ]);
+    expect([...steps.values()].map(({ isPartial, output }) => [isPartial, output === undefined])).toEqual([
+      [false, false],
+      [true, true],
+      [true, true],
+      [true, true],
+    ]);
+    expect((await bytesSent()) - before).toBeLessThan(3_500_000);
   });
 });
 

@@ -3,8 +3,9 @@ import type { RedisClient } from "../../redis/index.ts";
 import type { RunHeader, RunStatus, StepOutput, StepState, TimelineEvent } from "../core/state.ts";
 import type { Json } from "../expressions/index.ts";
 import { partKeys, runKey, shardKeys } from "./keys.ts";
-import { loadParts } from "./load.ts";
-import type { ContextEntry } from "./model.ts";
+import { loadParts, toContext } from "./load.ts";
+import { countFitting, itemSizesOf, type Place, payloadSizesOf, sizesOf } from "./measure.ts";
+import type { ContextEntry, LoadedParts } from "./model.ts";
 
 export interface StoredRun {
   header: RunHeader;
@@ -14,6 +15,8 @@ export interface StoredRun {
   output: Json | undefined;
   /** By path, in the order in which they were set. */
   ctx: ReadonlyMap<string, ContextEntry>;
+  /** True when some of it was not read, for lack of space. */
+  isPartial: boolean;
 }
 
 export interface StoredStep {
@@ -21,6 +24,8 @@ export interface StoredStep {
   /** The payload, JSON text. */
   input: string | undefined;
   output: StepOutput | undefined;
+  /** True when its payloads were not read, for lack of space. */
+  isPartial: boolean;
 }
 
 export interface StoredUnit extends StoredStep {
@@ -65,17 +70,20 @@ export interface TimelinePage {
   descending?: boolean;
 }
 
-/** Reads of runs. Every read is bounded. */
+/**
+ * Reads of runs. Every read is bounded. With `maxBytes` payloads are measured before they are read, and left out from the
+ * first on that does not fit.
+ */
 export interface RunReader {
-  get(runId: string): Promise<StoredRun | undefined>;
+  get(runId: string, maxBytes?: number): Promise<StoredRun | undefined>;
   /** In the order of `ids`; those without a record are left out. */
   headers(ids: readonly string[]): Promise<RunHeader[]>;
   /** Newest first. */
   list(query: RunQuery): Promise<RunPage>;
   /** Steps, or units, by their keys; those that have not begun are left out. */
-  steps(runId: string, keys: readonly string[]): Promise<Map<string, StoredStep>>;
+  steps(runId: string, keys: readonly string[], maxBytes?: number): Promise<Map<string, StoredStep>>;
   /** Units of a fan-out by index; those that have not begun are left out. */
-  units(runId: string, stepId: string, from: number, count: number): Promise<StoredUnit[]>;
+  units(runId: string, stepId: string, from: number, count: number, maxBytes?: number): Promise<StoredUnit[]>;
   timeline(runId: string, page: TimelinePage): Promise<StoredEvent[]>;
 }
 
@@ -100,9 +108,44 @@ export function createRunReader(redis: RedisClient, shards: number): RunReader {
     return texts.filter((text) => text !== null).map((text) => JSON.parse(text));
   }
 
-  async function steps(runId: string, keys: readonly string[]): Promise<Map<string, StoredStep>> {
-    const parts = await loadParts(redis, key(runId), { steps: keys, inputs: keys, outputs: keys });
-    return toSteps(keys, parts);
+  async function steps(runId: string, keys: readonly string[], maxBytes?: number): Promise<Map<string, StoredStep>> {
+    const run = key(runId);
+    const count = maxBytes === undefined ? keys.length : countFitting(await payloadSizesOf(redis, run, keys), maxBytes);
+    const read = keys.slice(0, count);
+    const parts = await loadParts(redis, run, { steps: keys, inputs: read, outputs: read });
+    return toSteps(keys, parts, count);
+  }
+
+  /** How many units' payloads and items fit. */
+  async function fittingUnits(runId: string, stepId: string, keys: readonly string[], from: number, maxBytes: number) {
+    const [payloads, items] = await Promise.all([
+      payloadSizesOf(redis, key(runId), keys),
+      itemSizesOf(redis, key(runId), { stepId, from, count: keys.length }),
+    ]);
+    return countFitting(
+      payloads.map((size, at) => size + (items[at] ?? 0)),
+      maxBytes,
+    );
+  }
+
+  /** What of a run fits besides its steps: input, output, and then values of the context. */
+  async function fittingFields(runId: string, maxBytes: number) {
+    const run = key(runId);
+    const { ctx } = partKeys(run);
+    const paths = await redis.hkeys(ctx);
+    const places: Place[] = [[run, "input"], [run, "output"], ...paths.map((path): Place => [ctx, path])];
+    const fits = places.slice(0, countFitting(await sizesOf(redis, places), maxBytes));
+    return {
+      fields: fits.filter(([hash]) => hash === run).map(([, field]) => field),
+      paths: fits.filter(([hash]) => hash === ctx).map(([, field]) => field),
+      isPartial: fits.length < places.length,
+    };
+  }
+
+  async function contextOf(runId: string, paths: readonly string[]): Promise<Map<string, ContextEntry>> {
+    if (paths.length === 0) return new Map();
+    const texts = await redis.hmget(partKeys(key(runId)).ctx, ...paths);
+    return toContext(paths.flatMap((path, at) => (texts[at] ? [path, texts[at]] : [])));
   }
 
   /** The index with the fewest rows that holds all that may match, in each shard. All have the same scores. */
@@ -121,12 +164,13 @@ export function createRunReader(redis: RedisClient, shards: number): RunReader {
   return {
     headers,
     steps,
-    async get(runId) {
-      const [fields, { ctx }] = await Promise.all([
-        redis.hmget(key(runId), "v", "h", "input", "output"),
-        loadParts(redis, key(runId), { ctx: true }),
+    async get(runId, maxBytes) {
+      const fit = maxBytes === undefined ? undefined : await fittingFields(runId, maxBytes);
+      const wanted = fit?.fields ?? ["input", "output"];
+      const [[version, header, input, output], ctx] = await Promise.all([
+        redis.hmget(key(runId), "v", "h", ...wanted),
+        fit ? contextOf(runId, fit.paths) : loadParts(redis, key(runId), { ctx: true }).then((parts) => parts.ctx),
       ]);
-      const [version, header, input, output] = fields;
       if (!version || !header) return undefined;
       return {
         version: Number(version),
@@ -134,6 +178,7 @@ export function createRunReader(redis: RedisClient, shards: number): RunReader {
         input: input ? JSON.parse(input) : null,
         output: output ? JSON.parse(output) : undefined,
         ctx: ctx ?? new Map(),
+        isPartial: fit?.isPartial ?? false,
       };
     },
     async list(query) {
@@ -156,11 +201,13 @@ export function createRunReader(redis: RedisClient, shards: number): RunReader {
       }
       return { runs, nextCursor: cursor ? encodeCursor(cursor) : "" };
     },
-    async units(runId, stepId, from, count) {
+    async units(runId, stepId, from, count, maxBytes) {
       const keys = Array.from({ length: count }, (_, offset) => `${stepId}[${from + offset}]`);
-      const items = [{ stepId, from, count }];
-      const parts = await loadParts(redis, key(runId), { steps: keys, inputs: keys, outputs: keys, items });
-      const found = toSteps(keys, parts);
+      const fitting = maxBytes === undefined ? count : await fittingUnits(runId, stepId, keys, from, maxBytes);
+      const read = keys.slice(0, fitting);
+      const items = [{ stepId, from, count: fitting }];
+      const parts = await loadParts(redis, key(runId), { steps: keys, inputs: read, outputs: read, items });
+      const found = toSteps(keys, parts, fitting);
       return keys.flatMap((unit, offset) => {
         const step = found.get(unit);
         return step ? [{ ...step, key: unit, index: from + offset, item: parts.items.get(unit) }] : [];
@@ -186,11 +233,13 @@ async function sizeOf(redis: RedisClient, keys: readonly string[]): Promise<numb
   return sizes.reduce((sum, size) => sum + size, 0);
 }
 
-function toSteps(keys: readonly string[], parts: Awaited<ReturnType<typeof loadParts>>): Map<string, StoredStep> {
+/** @param count - steps, from the first on, whose payloads were read */
+function toSteps(keys: readonly string[], parts: LoadedParts, count: number): Map<string, StoredStep> {
   const steps = new Map<string, StoredStep>();
-  for (const key of keys) {
+  for (const [at, key] of keys.entries()) {
     const state = parts.steps.get(key);
-    if (state) steps.set(key, { state, input: parts.inputs.get(key), output: parts.outputs.get(key) });
+    if (!state) continue;
+    steps.set(key, { state, input: parts.inputs.get(key), output: parts.outputs.get(key), isPartial: at >= count });
   }
   return steps;
 }

@@ -1,7 +1,7 @@
---[[ Remove runs that have ended. What they still owe stays until it is done.
+--[[ Remove runs that have ended and owe nothing: cancels and the like must be carried out first.
   KEYS[n] run hash; all other keys are derived from it
   ARGV    per run: its row for `forget`
-  Returns per run {1} when it is removed, {0} when there is no such run, {2} when it has not ended, {-1, message} when it
+  Returns per run {1} when it is removed, {0} when there is no such run, {2} when it has not ended or owes something, {-1, message} when it
   failed. ]]
 -- @define ended
 -- @include run
@@ -9,11 +9,9 @@
 local function remove(key, row)
   local status = redis.call("HGET", key, "s")
   if not status then return { 0 } end
-  if not ended[status] then return { 2 } end
+  if not ended[status] or redis.call("EXISTS", key .. "|owed") == 1 then return { 2 } end
   local keys = item_keys(key)
-  for _, part in ipairs(parts) do
-    if part ~= "|owed" then keys[#keys + 1] = key .. part end
-  end
+  for _, part in ipairs(parts) do keys[#keys + 1] = key .. part end
   redis.call("UNLINK", key, unpack(keys))
   forget(prefix_of(key), row)
   return { 1 }

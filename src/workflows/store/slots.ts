@@ -15,6 +15,15 @@ export interface RunSlots {
   acquire(tenant: string, runId: string, limit: number | undefined): Promise<boolean>;
   /** Gives the slot back once the run has ended. */
   release(tenant: string, runId: string): Promise<void>;
+  /** Counts one more run nested in `rootId`, at any depth; a retry counts twice. @returns how many there were */
+  nest(tenant: string, rootId: string, keepMs: number): Promise<number>;
+  /**
+   * How often a run whose id follows from a key was deleted. Its jobs have ids that follow from the run's, so another run
+   * under the same key must have another id.
+   */
+  generation(tenant: string, runId: string): Promise<number>;
+  /** A run under such an id was deleted. @param keepMs - longer than any job of it is kept */
+  retire(tenant: string, runId: string, keepMs: number): Promise<void>;
   /** How many are taken. */
   count(tenant: string): Promise<number>;
   /**
@@ -66,6 +75,16 @@ export function createRunSlots(redis: RedisClient, shards: number): RunSlots {
     },
     async release(tenant, runId) {
       await redis.zrem(slotKeys.slots(tenant), runId);
+    },
+    async nest(tenant, rootId, keepMs) {
+      const key = slotKeys.nested(tenant, rootId);
+      const [count] = await Promise.all([redis.incr(key), redis.pexpire(key, keepMs)]);
+      return count;
+    },
+    generation: async (tenant, runId) => Number(await redis.get(slotKeys.generation(tenant, runId))),
+    async retire(tenant, runId, keepMs) {
+      const key = slotKeys.generation(tenant, runId);
+      await Promise.all([redis.incr(key), redis.pexpire(key, keepMs)]);
     },
     count: (tenant) => redis.zcard(slotKeys.slots(tenant)),
     async reclaim(olderThanMs) {

@@ -161,6 +161,18 @@ describe("commit()", () => {
     expect(right).toMatchObject({ status: "fulfilled", value: { kind: "committed" } });
   });
 
+  it("writes what is settled with the next commit of the run, and keeps it when that is a conflict", async () => {
+    await store.create(newRun("settled", {}, { effects: [goOn("a"), goOn("b")] }));
+    const owed = () => redis.hkeys(partKeys(runKey("settled", shards)).owed);
+
+    store.settle("settled", ["a"]);
+    expect(await store.commit(commitOf(baseHeader("settled"), 9))).toEqual({ kind: "conflict" });
+    expect((await owed()).toSorted()).toEqual(["a", "b"]);
+    expect(await store.commit(commitOf(baseHeader("settled"), 1))).toMatchObject({ kind: "committed" });
+
+    expect(await owed()).toEqual(["b"]);
+  });
+
   it("writes nothing at all when Redis has no memory left", async () => {
     await store.create(newRun("full", {}, { effects: [goOn("a")], timers: [{ stepKey: "a", kind: "due", dueMs: 5 }] }));
     const hashes = async () => Promise.all((await keysOf("full")).toSorted().map((key) => redis.hgetall(key)));
@@ -289,16 +301,17 @@ describe("remove()", () => {
     expect(await redis.keys("*idx:parent:root")).toEqual([]);
   });
 
-  it("keeps what a removed run still owes until it is done", async () => {
+  it("does not remove a run that still owes something", async () => {
     const overdue = createRunStore(redis, { shards: 1, keepMs, owedAfterMs: 0 });
     await overdue.create(newRun("owing", {}, { effects: [goOn("e")] }));
     await overdue.commit(commitOf({ ...baseHeader("owing"), status: "cancelled" }, 1));
 
-    expect(await overdue.remove("owing")).toBe("removed");
+    expect(await overdue.remove("owing")).toBe("active");
 
     expect(await overdue.owed(0, 10, 60_000)).toEqual([{ runId: "owing", effects: [goOn("e")] }]);
     overdue.settle("owing", ["e"]);
     await overdue.flush();
+    expect(await overdue.remove("owing")).toBe("removed");
     expect(await redis.keys("{w00}:run:owing*")).toEqual([]);
   });
 });

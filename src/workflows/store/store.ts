@@ -46,6 +46,8 @@ export interface RunStore {
   loadParts(runId: string, wanted: RunParts): Promise<LoadedParts>;
   /** Writes everything when the run still has the version that is expected, else nothing. */
   commit(commit: RunCommit): Promise<CommitReply>;
+  /** The same in two steps: encodes now, and throws when it cannot; writes when it is called. */
+  prepare(commit: RunCommit): () => Promise<CommitReply>;
   /**
    * Effects that are done. Written a little later, with others; an effect that is lost with this process is carried out
    * again. An id must not be used for another effect of the run.
@@ -126,6 +128,31 @@ export function createRunStore(redis: RedisClient, options: RunStoreOptions): Ru
     return terminalRuns.has(status as RunStatus) ? "ended" : "active";
   }
 
+  function prepare(commit: RunCommit): () => Promise<CommitReply> {
+    const { runId } = commit;
+    const done = settled.take(runId); // what would be written on its own soon
+    const encode = () => {
+      try {
+        return commitArgs({ ...commit, settled: [...(commit.settled ?? []), ...done] });
+      } catch (error) {
+        settled.add(runId, done);
+        throw error;
+      }
+    };
+    const args = encode();
+    return async () => {
+      let isWritten = false;
+      try {
+        const [kind, atUs] = (await commits.run(key(runId), args)).map(Number);
+        isWritten = kind === 1;
+        if (isWritten) return { kind: "committed", atUs: Number(atUs) };
+        return { kind: kind === 0 ? "missing" : "conflict" };
+      } finally {
+        if (!isWritten) settled.add(runId, done);
+      }
+    };
+  }
+
   return {
     shards,
     async create(run) {
@@ -138,20 +165,8 @@ export function createRunStore(redis: RedisClient, options: RunStoreOptions): Ru
     },
     load: (runId, wanted) => loadRun(redis, key(runId), wanted),
     loadParts: (runId, wanted) => loadParts(redis, key(runId), wanted),
-    async commit(commit) {
-      const { runId } = commit;
-      const done = settled.take(runId); // what would be written on its own soon
-      let isWritten = false;
-      try {
-        const args = commitArgs({ ...commit, settled: [...(commit.settled ?? []), ...done] });
-        const [kind, atUs] = (await commits.run(key(runId), args)).map(Number);
-        isWritten = kind === 1;
-        if (isWritten) return { kind: "committed", atUs: Number(atUs) };
-        return { kind: kind === 0 ? "missing" : "conflict" };
-      } finally {
-        if (!isWritten) settled.add(runId, done);
-      }
-    },
+    commit: (commit) => prepare(commit)(),
+    prepare,
     settle: (runId, effectIds) => settled.add(runId, effectIds),
     owes: async (runId, effectId) => (await redis.hexists(partKeys(key(runId)).owed, effectId)) === 1,
     flush: () => settled.flush(),

@@ -455,7 +455,8 @@ export declare type StartRunRequest = Message<"cordum.v1.StartRunRequest"> & {
   dryRun: boolean;
 
   /**
-   * One run for one key, tenant and workflow; another input under the same key is refused. Also the header `Idempotency-Key`.
+   * One run for one key, tenant and workflow; another input, team, revision or other labels under the same key are refused.
+   * Also the header `Idempotency-Key`.
    *
    * @generated from field: string idempotency_key = 6;
    */
@@ -711,11 +712,15 @@ export declare const ListRunStepsRequestSchema: GenMessage<ListRunStepsRequest>;
  */
 export declare type ListRunStepsResponse = Message<"cordum.v1.ListRunStepsResponse"> & {
   /**
+   * A page with more than 2 MiB of payloads ends early. The payloads of a unit that has more alone are left out.
+   *
    * @generated from field: repeated cordum.v1.StepRun items = 1;
    */
   items: StepRun[];
 
   /**
+   * Empty after the last page.
+   *
    * @generated from field: string next_cursor = 2;
    */
   nextCursor: string;
@@ -861,7 +866,8 @@ export declare type RerunRunRequest = Message<"cordum.v1.RerunRunRequest"> & {
   id: string;
 
   /**
-   * Steps that succeeded and do not depend on this one are kept. Empty: everything runs again.
+   * Steps that succeeded and do not depend on this one are kept; approvals and signals are asked for again. Empty:
+   * everything runs again.
    *
    * @generated from field: string from_step = 2;
    */
@@ -873,7 +879,7 @@ export declare type RerunRunRequest = Message<"cordum.v1.RerunRunRequest"> & {
   dryRun: boolean;
 
   /**
-   * Instead of the earlier input.
+   * Instead of the earlier input. With `from_step` it must be the same.
    *
    * @generated from field: google.protobuf.Struct input = 4;
    */
@@ -885,6 +891,14 @@ export declare type RerunRunRequest = Message<"cordum.v1.RerunRunRequest"> & {
    * @generated from field: bool use_current_workflow = 5;
    */
   useCurrentWorkflow: boolean;
+
+  /**
+   * One run for one key, tenant and workflow, also among those of StartRun; another rerun under the same key is refused. Also
+   * the header `Idempotency-Key`.
+   *
+   * @generated from field: string idempotency_key = 6;
+   */
+  idempotencyKey: string;
 };
 
 /**

@@ -635,7 +635,8 @@ export declare const RollbackWorkflowResponseSchema: GenMessage<RollbackWorkflow
  */
 export declare const WorkflowService: GenService<{
   /**
-   * Saves a definition as its next version. Nothing is saved when it has problems, nor when nothing has changed.
+   * Saves a definition as its next version. Nothing is saved when it has problems, nor when nothing has changed. At most
+   * 1 MiB, with at most 5 000 objects in all its schemas.
    *
    * @generated from rpc cordum.v1.WorkflowService.SaveWorkflow
    */
@@ -655,7 +656,7 @@ export declare const WorkflowService: GenService<{
     output: typeof ValidateWorkflowResponseSchema;
   },
   /**
-   * Newest first.
+   * Newest first. A page with large definitions ends early.
    *
    * @generated from rpc cordum.v1.WorkflowService.ListWorkflows
    */

@@ -12,6 +12,8 @@ export interface Work {
   output?: Json | undefined;
   /** Where the output is, when it is too large to be seen. */
   pointer?: string | undefined;
+  /** The batch that made the latest attempt. */
+  batch?: number;
 }
 
 export interface Step extends Work {
@@ -53,6 +55,10 @@ export class Reference {
   #now = 0;
   #failure: End | undefined;
   #end: End | undefined;
+  #batch = 0;
+  /** Steps that were cancelled when the run failed and whose jobs may have succeeded all the same. */
+  readonly #awaited = new Set<string>();
+  #undone: string | undefined;
   #done: string[] = [];
   #signals: { name: string; payload: Json }[] = [];
   #ctx: { [name: string]: Json } = {};
@@ -79,6 +85,11 @@ export class Reference {
     return ["succeeded", "failed", "cancelled", "timed_out"].includes(this.status);
   }
 
+  /** Events from here on share a commit. What is decided and taken back within one has not happened outside. */
+  startBatch(): void {
+    this.#batch++;
+  }
+
   take(event: RunEvent, now: number): Answer {
     this.#now = now;
     this.#failure = undefined;
@@ -96,7 +107,8 @@ export class Reference {
       case "signal":
         return isOver ? "refused" : this.#signal(event.name, event.payload);
       case "cancel":
-        if (isOver) return "refused";
+        if (this.hasEnded) return "refused";
+        if (isOver) return this.#stopUndoing();
         this.#finish("cancelled");
         for (const id of this.#order) if (!this.steps.has(id)) this.#set(id, "cancelled");
         return "applied";
@@ -108,6 +120,8 @@ export class Reference {
         if (isOver || !this.isPaused) return isOver ? "refused" : "ignored";
         this.isPaused = false;
         return this.#resume();
+      case "filled":
+        return "ignored"; // such runs are not made here
       default:
         return this.hasEnded ? "ignored" : this.#reported(event);
     }
@@ -159,22 +173,43 @@ export class Reference {
   }
 
   #finish(end: End): void {
+    const isUndone = end !== "cancelled" && !this.#about.isDry;
     for (const [id, step] of this.steps) {
       if (!["pending", "running", "waiting"].includes(step.status)) continue;
+      const isSent = step.status === "running" && step.attempts > 0 && step.batch !== this.#batch;
+      if (isUndone && isSent && !isNested(this.#step(id)) && this.#step(id).on_failure) this.#awaited.add(id);
       this.#set(id, "cancelled");
       this.#cancelUnits(id);
     }
     this.isPaused = false;
     this.#end = end;
-    const isUndone = end !== "cancelled" && !this.#about.isDry && this.#done.length > 0;
-    this.status = isUndone ? "compensating" : end;
-    if (isUndone) this.#undoNext();
+    const mayUndo = isUndone && this.#done.length + this.#awaited.size > 0;
+    this.status = mayUndo ? "compensating" : end;
+    if (mayUndo) this.#undoNext();
   }
 
   #undoNext(): void {
-    const id = this.#done.pop();
-    if (id === undefined) this.status = this.#end ?? "failed";
-    else this.undoing.set(id, { status: "running", attempts: 1 });
+    this.#undone = this.#done.pop();
+    if (this.#undone !== undefined) this.undoing.set(this.#undone, { status: "running", attempts: 1 });
+    else if (this.#awaited.size === 0) this.status = this.#end ?? "failed";
+  }
+
+  #stopUndoing(): "applied" {
+    const work = this.undoing.get(this.#undone ?? "");
+    if (work) work.status = "cancelled";
+    this.status = this.#end ?? "failed";
+    return "applied";
+  }
+
+  /** The end of a job that had been cancelled. */
+  #endedAllTheSame(id: string, step: Work, { status, output, pointer }: Verdict): "applied" {
+    this.#awaited.delete(id);
+    if (status === "succeeded") {
+      Object.assign(step, { status, output, pointer });
+      this.#done.push(id);
+    }
+    if (this.#undone === undefined) this.#undoNext();
+    return "applied";
   }
 
   #endStep(id: string, status: StepStatus, output?: Json, pointer?: string): void {
@@ -354,10 +389,13 @@ export class Reference {
     if (!work || !job) return "ignored";
     const isRun = isNested(job) && !event.stepKey.endsWith("!undo");
     const own = `${this.#about.runId}${isRun ? "~" : ":"}${event.stepKey}@${work.attempts}`;
-    if (work.status !== "running" || work.attempts === 0 || named !== own) return "ignored";
+    const verdict = verdictOf(event, job as StepDocument);
+    if (work.attempts === 0 || named !== own) return "ignored";
+    const isLate = event.kind === "job-ended" && work.status === "cancelled" && this.#awaited.has(event.stepKey);
+    if (isLate) return this.#endedAllTheSame(event.stepKey, work, verdict);
+    if (work.status !== "running") return "ignored";
     const isUndo = event.stepKey.endsWith("!undo");
     if (this.status === "compensating" && !isUndo) return "ignored";
-    const verdict = verdictOf(event, job as StepDocument);
     if (!isUndo) return this.#judge(event.stepKey, verdict);
     if (!this.#isTriedAgain(work, job, verdict)) this.#undoNext();
     return "applied";
@@ -389,6 +427,7 @@ export class Reference {
   #attempt(work: Work, job: JobDocument): void {
     work.status = "running";
     work.attempts++;
+    work.batch = this.#batch;
     delete work.dueAt;
     const timeoutMs = (job.timeout_sec ?? 0) * 1_000 || (this.#about.defaults.stepTimeoutMs ?? 0);
     if (isNested(job) && timeoutMs > 0) work.dueAt = this.#now + timeoutMs;
@@ -474,7 +513,8 @@ export class Reference {
     const id = this.#order.find(
       (other) => this.#step(other).signal === name && this.steps.get(other)?.status === "waiting",
     );
-    if (id === undefined && this.#signals.length >= 3) return "refused";
+    const isExpected = this.#order.some((other) => this.#step(other).signal === name && !this.steps.has(other));
+    if (id === undefined && (!isExpected || this.#signals.length >= 3)) return "refused";
     if (id === undefined) this.#signals.push({ name, payload });
     else this.#endStep(id, "succeeded", payload);
     return this.#follow();

@@ -127,6 +127,7 @@ export class World implements WorldView {
 
   #tellReference({ events, nowMs, advanced: { outcomes } }: Attempt): void {
     if (!this.options.isWhole) return;
+    this.reference.startBatch();
     for (const [at, event] of events.entries()) {
       const expected = this.reference.take(event, nowMs);
       const found = outcomes[at]?.kind;
@@ -170,7 +171,7 @@ export class World implements WorldView {
       case "cancel-job":
       case "cancel-run": {
         const one = this.outside.get(effect.kind === "cancel-job" ? effect.jobId : effect.runId);
-        if (!one) return this.nowMs - header.updatedAt > submitTakesMs;
+        if (!one) return this.#isGivenUp(effect);
         if (one.isAtWork) this.end(one, "CANCELLED", genes);
         return true;
       }
@@ -181,6 +182,17 @@ export class World implements WorldView {
       case "tell-parent":
         return true;
     }
+  }
+
+  /** What is to be cancelled never came to be, and whoever waits for its end hears so. */
+  #isGivenUp(effect: Effect): boolean {
+    if (this.nowMs - this.store.header.updatedAt <= submitTakesMs) return false;
+    if (effect.kind !== "cancel-job") return true;
+    const { jobId } = effect;
+    const stepKey = jobId.slice(jobId.indexOf(":") + 1, jobId.lastIndexOf("@"));
+    const about = { resultPtr: "", errorCode: "job_lost", errorMessage: "" };
+    this.apply({ kind: "job-ended", stepKey, jobId, state: "CANCELLED", ...about });
+    return true;
   }
 
   /** Nobody is late with a job for longer than whoever cancels it waits for it. */
