@@ -424,14 +424,16 @@ describe("undoing", () => {
 
     const { error } = await platform.becomes(runId, "failed");
     expect(error).toMatchObject({ stepId: "x", message: "step x failed: no" });
-    expect((await platform.story(runId)).slice(-9)).toEqual([
+    expect((await platform.story(runId)).slice(-11)).toEqual([
       "done:x=failed",
       "rs=compensating",
       "compensation_started:b",
       "disp:b!undo",
+      "done:b!undo=succeeded",
       "compensation_completed:b",
       "compensation_started:a",
       "disp:a!undo",
+      "done:a!undo=succeeded",
       "compensation_completed:a",
       "rs=failed",
     ]);

@@ -71,7 +71,10 @@ describe("parseWorkflow()", () => {
       );
     const compiled: unknown[] = [];
     const check = (steps: object) => {
-      const checkSchema = (schema: unknown) => (compiled.push(schema), []);
+      const checkSchema = (schema: unknown) => {
+        compiled.push(schema);
+        return [];
+      };
       return parseWorkflow({ kind: "value", value: { id: "w", steps } }, { ...testOptions, checkSchema });
     };
 

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startServers, type TestServers } from "../../../test/support/servers.ts";
 import { startWorkflowApi, type WorkflowApi } from "../../../test/support/workflow-api.ts";
 import { startWorkflowPlatform, type WorkflowPlatform } from "../../../test/support/workflow-platform.ts";
-import { runKey } from "../store/index.ts";
+import { runKey } from "../store/keys.ts";
 
 let servers: TestServers;
 let platform: WorkflowPlatform;
@@ -180,8 +180,8 @@ describe("large runs", () => {
 
   async function fanOut(): Promise<string> {
     const unit = {
-      steps: { t: { type: "transform", value: "${input}" } },
-      input: "${input.big}",
+      steps: { t: { type: "transform", value: "${input.big}" } },
+      input: { big: "${input.big}" },
       for_each: "input.list",
     };
     const { id } = await platform.define({ f: unit });

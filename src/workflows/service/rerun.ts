@@ -40,7 +40,7 @@ export async function rerun(
     ...call,
     workflow,
     tenant: header.tenant,
-    team: header.team,
+    team: workflow.document.team_id || header.team,
     input: input ?? (source.input as JsonObject),
     dryRun,
     labels: header.labels,

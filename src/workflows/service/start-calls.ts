@@ -71,9 +71,10 @@ export function createStartCalls(deps: RunServiceDeps, { visible, whole }: RunAc
     async rerunRun({ id, fromStep, dryRun, input, useCurrentWorkflow, idempotencyKey }, context) {
       const header = await visible(id, context);
       requireRerunnable(header, fromStep);
-      const { tenant, team, workflowId, workflowVersion } = header;
+      const { tenant, workflowId, workflowVersion } = header;
       const revision = useCurrentWorkflow ? undefined : workflowVersion;
       const workflow = await startable(workflowId, revision, tenant);
+      const team = workflow.document.team_id || header.team;
       const call = await callOf(context, { tenant, team, workflow: workflowId });
       const source = await whole(header);
       const wish = { source, workflow, fromStep, dryRun, input: input as JsonObject | undefined };

@@ -87,7 +87,7 @@ async function doEverything(): Promise<void> {
   expect((await reader.list({ tenant: "default", cursor: "", pageSize: 100 })).runs.length).toBeGreaterThan(15);
   expect(await reader.timeline("r0", { count: 9 })).toHaveLength(2);
   expect(await store.load("r0", { input: true, ctx: true, steps: ["a"] })).toMatchObject({ version: 2 });
-  store.settle("r0", ["e"]);
+  for (const id of ids) store.settle(id, ["e"]);
   await store.flush();
   expect(await store.remove("r0")).toBe("removed");
   await Promise.all(Array.from({ length: shards }, (_, shard) => store.unwatched(shard, 100, 0)));
