@@ -144,6 +144,7 @@ describe("/api/v1/schemas", () => {
     await call("POST", "", { id: "Own", schema });
 
     expect((await call("GET", "/mail/Input", undefined, "acme")).status).toBe(200);
+    expect((await call("GET", "/mail/Input?tenant=default", undefined, "acme")).status).toBe(200);
     expect((await call("GET", "/Own", undefined, "acme")).status).toBe(404);
     expect((await call("GET", "/Own?tenant=default", undefined, "acme")).status).toBe(403);
     expect((await call("POST", "", { id: "mail/Input", schema: {} }, "acme")).status).toBe(403);

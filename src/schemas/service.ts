@@ -39,7 +39,7 @@ export function createSchemaService({ registry, defaultTenant }: SchemaServiceDe
       return { schemas: items.map(({ id }) => id), items: items.map(toMessage), nextCursor };
     },
     async getSchema(request, context) {
-      const tenant = requireTenant(context.values.get(callerKey), request.tenant);
+      const tenant = requireTenant(context.values.get(callerKey), isShared(request.id) ? "" : request.tenant);
       const found = await registry.get(request.id, tenant);
       if (!found) throw notRegistered(request.id);
       return { schema: { ...toMessage(found), schema: found.schema as JsonObject } };

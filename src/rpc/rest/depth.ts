@@ -3,7 +3,7 @@ import { invalidField } from "../../errors/index.ts";
 import type { JsonObject } from "./json.ts";
 
 /** Readers of protobuf refuse messages nested deeper than 100, and each level of free JSON is two of them. */
-export const maxLevels = 48;
+const maxLevels = 48;
 
 /**
  * Refuses a body that could not be passed on as a message.

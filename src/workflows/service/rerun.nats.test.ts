@@ -218,6 +218,8 @@ describe("a rerun", () => {
 
     expect(await again("b")).toEqual(first);
     expect((await refusal(again("z"))).code).toBe(Code.AlreadyExists);
+    const current = { id: earlier, fromStep: "b", idempotencyKey: "again-1", useCurrentWorkflow: true };
+    expect((await refusal(api.runs().rerunRun(current))).code).toBe(Code.AlreadyExists);
     const path = `/workflow-runs/${earlier}/rerun`;
     const header = { headers: { "idempotency-key": "again-1" } };
     expect((await api.call("POST", path, { from_step: "b" }, header)).body).toEqual({ run_id: first.runId });

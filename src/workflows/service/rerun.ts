@@ -19,7 +19,7 @@ export interface Rerun {
   /** Undefined: that of the source. */
   input: JsonObject | undefined;
   /** Who asks, and under which limit. */
-  call: Pick<RunRequest, "requester" | "traceparent" | "maxRuns" | "triggeredBy" | "idempotencyKey">;
+  call: Pick<RunRequest, "requester" | "traceparent" | "maxRuns" | "triggeredBy" | "idempotencyKey" | "said">;
 }
 
 export interface RerunDeps extends RunSources {

@@ -79,7 +79,8 @@ export function createStartCalls(deps: RunServiceDeps, { visible, whole }: RunAc
       const source = await whole(header);
       const wish = { source, workflow, fromStep, dryRun, input: input as JsonObject | undefined };
       const deps = { runs, runReader, workflows, engine };
-      const runId = await withSchema(workflow, () => rerun(deps, { ...wish, call: { ...call, idempotencyKey } }));
+      const keyed = { ...call, idempotencyKey, said: useCurrentWorkflow ? { current: true } : {} };
+      const runId = await withSchema(workflow, () => rerun(deps, { ...wish, call: keyed }));
       auditDetail(context, { details: { run: runId, from_step: fromStep, dry_run: String(dryRun) } });
       return { runId };
     },

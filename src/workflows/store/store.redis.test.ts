@@ -124,7 +124,17 @@ describe("commit()", () => {
     expect(reply).toMatchObject({ kind: "committed", atUs: expect.any(Number) });
     expect(await reader.get("commit-1")).toMatchObject({ version: 2, header, output: { done: true } });
     expect(await reader.steps("commit-1", ["a", "b"])).toEqual(
-      new Map([["a", { state: running, input: '{"x":1}', output: { isInlined: false, resultPtr: "redis://res:1" } }]]),
+      new Map([
+        [
+          "a",
+          {
+            state: running,
+            input: '{"x":1}',
+            output: { isInlined: false, resultPtr: "redis://res:1" },
+            isPartial: false,
+          },
+        ],
+      ]),
     );
     expect(await reader.timeline("commit-1", { count: 10 })).toEqual([{ ...event, sequence: 1 }]);
   });

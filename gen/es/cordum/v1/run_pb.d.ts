@@ -429,6 +429,8 @@ export declare type StartRunRequest = Message<"cordum.v1.StartRunRequest"> & {
   workflowId: string;
 
   /**
+   * Nested at most 48 levels in a REST body.
+   *
    * @generated from field: google.protobuf.Struct input = 2;
    */
   input?: JsonObject | undefined;
@@ -1008,6 +1010,8 @@ export declare type SignalRunRequest = Message<"cordum.v1.SignalRunRequest"> & {
   name: string;
 
   /**
+   * Nested at most 48 levels in a REST body.
+   *
    * @generated from field: google.protobuf.Value payload = 3;
    */
   payload?: Value | undefined;

@@ -146,7 +146,7 @@ export declare type GetSchemaRequest = Message<"cordum.v1.GetSchemaRequest"> & {
   id: string;
 
   /**
-   * Whose schema, when its id has no slash. Default: the caller's tenant.
+   * Whose schema. Default: the caller's tenant. For an id with a slash, which is everybody's, it does not matter.
    *
    * @generated from field: string tenant = 2;
    */
@@ -203,7 +203,7 @@ export declare type PutSchemaRequest = Message<"cordum.v1.PutSchemaRequest"> & {
   expectedRevision?: bigint | undefined;
 
   /**
-   * Whose schema, when its id has no slash. Default: the caller's tenant.
+   * Whose schema. Default: the caller's tenant. For an id with a slash, which is everybody's, it does not matter.
    *
    * @generated from field: string tenant = 4;
    */
@@ -254,7 +254,7 @@ export declare type DeleteSchemaRequest = Message<"cordum.v1.DeleteSchemaRequest
   expectedRevision?: bigint | undefined;
 
   /**
-   * Whose schema, when its id has no slash. Default: the caller's tenant.
+   * Whose schema. Default: the caller's tenant. For an id with a slash, which is everybody's, it does not matter.
    *
    * @generated from field: string tenant = 3;
    */
