@@ -15,6 +15,8 @@ export interface SweeperOptions {
 }
 
 const timersPerShard = 500;
+/** Timers at work at once; while there are more, none are taken. */
+const maxFiring = 2_000;
 const owedPerShard = 50;
 const watchedPerShard = 20;
 const slotsAfterMs = 60_000;
@@ -27,6 +29,7 @@ export function startSweeper(engine: Engine, ports: EnginePorts, options: Sweepe
   const { claimMs = 5_000 } = options;
   const lookOver = createLookOver(engine, ports);
   const shards = Array.from({ length: runs.shards }, (_, shard) => shard);
+  const firing = new Set<Promise<void>>();
 
   async function fire(timer: DueTimer): Promise<void> {
     const { runId, stepKey, kind, dueMs } = timer;
@@ -39,10 +42,14 @@ export function startSweeper(engine: Engine, ports: EnginePorts, options: Sweepe
     }
   }
 
-  /** True when there may be more. */
+  /** True when there may be more. Those that are due next do not wait until these are done. */
   async function fireDue(): Promise<boolean> {
+    if (firing.size >= maxFiring) return false;
     const due = await Promise.all(shards.map((shard) => runs.dueTimers(shard, timersPerShard, claimMs)));
-    await Promise.all(due.flat().map(fire));
+    for (const timer of due.flat()) {
+      const fired = fire(timer).finally(() => firing.delete(fired));
+      firing.add(fired);
+    }
     return due.some((timers) => timers.length >= timersPerShard);
   }
 
@@ -100,6 +107,7 @@ export function startSweeper(engine: Engine, ports: EnginePorts, options: Sweepe
   return {
     async close() {
       await Promise.all(loops.map((close) => close()));
+      await Promise.all(firing);
     },
   };
 }

@@ -24,8 +24,8 @@ export const maxPayloadBytes = 2 * 1024 * 1024;
 /** Units of one step that are shown with the run, and of all steps together. */
 const maxChildren = 100;
 const maxAllChildren = 1_000;
-/** Steps that are read at once while their payloads may be shown: each may have megabytes. */
-const stepsAtOnce = 16;
+/** Steps that are measured and read at once. */
+const stepsAtOnce = 100;
 
 /** What is left of the space for payloads. */
 interface Budget {
