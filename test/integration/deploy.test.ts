@@ -63,6 +63,7 @@ describe("compose.yaml", () => {
       gateway: (service) => settingsOf(service).gateway.metricsAddr.port,
       scheduler: (service) => settingsOf(service).scheduler.metricsAddr.port,
       "safety-kernel": (service) => settingsOf(service).safetyKernel.metricsAddr.port,
+      "workflow-engine": (service) => settingsOf(service).workflowEngine.metricsAddr.port,
       "context-engine": (service) => settingsOf(service).contextEngine.metricsAddr.port,
     };
 
@@ -164,7 +165,7 @@ describe("deploy/Dockerfile", () => {
   });
 
   it("exposes the default ports of the services in it", () => {
-    const { gateway, safetyKernel, scheduler, contextEngine } = loadSettings({});
+    const { gateway, safetyKernel, scheduler, workflowEngine, contextEngine } = loadSettings({});
     const ports = [
       gateway.addr,
       safetyKernel.addr,
@@ -172,6 +173,7 @@ describe("deploy/Dockerfile", () => {
       scheduler.metricsAddr,
       safetyKernel.metricsAddr,
       gateway.metricsAddr,
+      workflowEngine.metricsAddr,
       contextEngine.metricsAddr,
     ];
 

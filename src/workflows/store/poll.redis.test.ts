@@ -109,15 +109,16 @@ describe("owed()", () => {
   });
 
   it("does not hold up an effect that becomes overdue while older ones are claimed", async () => {
-    await store.create(newRun("r", {}, { effects: [goOn("old")] }));
-    await sleep(80);
-    await store.commit(commitOf(baseHeader("r"), 1, { effects: [goOn("young")] }));
-    await sleep(40);
-    expect(await store.owed(0, 10, 60_000)).toEqual([{ runId: "r", effects: [goOn("old")] }]);
-    await sleep(120);
+    const slow = createRunStore(redis, { shards: 1, keepMs: 60_000, owedAfterMs: 600 });
+    await slow.create(newRun("r", {}, { effects: [goOn("old")] }));
+    await sleep(450);
+    await slow.commit(commitOf(baseHeader("r"), 1, { effects: [goOn("young")] }));
+    await sleep(200);
+    expect(await slow.owed(0, 10, 60_000)).toEqual([{ runId: "r", effects: [goOn("old")] }]);
+    await sleep(600);
 
-    expect(await store.owed(0, 10, 60_000)).toEqual([{ runId: "r", effects: [goOn("old"), goOn("young")] }]);
-    expect(await store.owed(0, 10, 60_000)).toEqual([]);
+    expect(await slow.owed(0, 10, 60_000)).toEqual([{ runId: "r", effects: [goOn("old"), goOn("young")] }]);
+    expect(await slow.owed(0, 10, 60_000)).toEqual([]);
   });
 
   it("shows nothing that is settled, by itself or by a commit", async () => {
