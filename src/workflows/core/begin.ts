@@ -5,7 +5,7 @@ import { beginFan, beginParallel } from "./fan.ts";
 import { beginLoop } from "./loop.ts";
 import { jsonSize } from "./size.ts";
 import type { StepState } from "./state.ts";
-import { endStep, endWithValue, evaluate, refuseStep, skipStep } from "./steps.ts";
+import { endStep, endWithValue, evaluate, refuseStep, skipStep, skipTargets } from "./steps.ts";
 import { startUnit } from "./units.ts";
 
 /**
@@ -138,11 +138,7 @@ function choose(draft: Draft, step: CompiledStep): void {
   }
   draft.event("step_switched", { stepId: step.id, status: "succeeded", data: { case: taken.name } });
   if (endWithValue(draft, step, none, taken.name)) return;
-  const chosen = new Set(taken.steps);
-  for (const index of [...step.cases.flatMap(({ steps }) => steps), ...step.otherwise]) {
-    const target = draft.workflow.steps[index];
-    if (target && !chosen.has(index) && draft.letter(index) === ".") skipStep(draft, target, "branch");
-  }
+  skipTargets(draft, step, new Set(taken.steps));
 }
 
 const maxMessageLength = 4_096;

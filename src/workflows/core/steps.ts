@@ -85,6 +85,15 @@ export function skipStep(draft: Draft, step: CompiledStep, why: "condition" | "b
   const message = notTaken ? "its branch was not taken" : "its condition does not hold";
   draft.event("step_skipped", { stepId: step.id, status: "skipped", message, data: { reason: why } });
   draft.wake(step.dependents);
+  skipTargets(draft, step, new Set()); // a switch that does not run takes no branch
+}
+
+/** Steps of a switch that are not among the chosen. */
+export function skipTargets(draft: Draft, step: CompiledStep, chosen: ReadonlySet<number>): void {
+  for (const index of [...step.cases.flatMap(({ steps }) => steps), ...step.otherwise]) {
+    const target = draft.workflow.steps[index];
+    if (target && !chosen.has(index) && draft.letter(index) === ".") skipStep(draft, target, "branch");
+  }
 }
 
 /** A step that cannot even begin. */

@@ -467,6 +467,22 @@ describe("signals", () => {
   });
 });
 
+describe("a switch that is skipped", () => {
+  it("takes no branch", async () => {
+    const runId = await run({
+      which: { type: "switch", condition: "false", cases: [{ when: "true", steps: ["a"] }], default: ["b"] },
+      a: hands.job(),
+      b: hands.job(),
+      after: { type: "transform", depends_on: ["which"], expression: "1" },
+    });
+
+    await platform.becomes(runId, "succeeded");
+    expect(await step(runId, "a")).toMatchObject({ status: "skipped", notTaken: true });
+    expect(await step(runId, "b")).toMatchObject({ status: "skipped", notTaken: true });
+    expect(await step(runId, "after")).toMatchObject({ status: "succeeded" });
+  });
+});
+
 describe("failures that are allowed", () => {
   it("goes on with what depends on a step that may fail", async () => {
     const runId = await run({

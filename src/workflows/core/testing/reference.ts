@@ -235,13 +235,13 @@ export class Reference {
     const before = this.dependsOn(id).map((on) => this.steps.get(on));
     if (!before.every((step) => step && (good.has(step.status) || step.isForgiven))) return;
     if (before.length > 0 && before.every((step) => step?.isNotTaken)) {
-      this.#set(id, "skipped").isNotTaken = true;
+      this.#skip(id, true);
       return;
     }
     try {
       const { type, condition } = this.#step(id);
       if (type === "condition" || !condition || meaningOf(condition, this.#view()) === true) this.#begin(id);
-      else this.#set(id, "skipped");
+      else this.#skip(id, false);
     } catch (reason) {
       if (!(reason instanceof Meaningless)) throw reason;
       this.#endStep(id, "failed");
@@ -290,8 +290,14 @@ export class Reference {
     this.#endStep(id, "succeeded", taken ? (taken.name ?? `case ${at + 1}`) : "default");
     const chosen = taken ? taken.steps : (step.default ?? []);
     for (const other of targetsOf(step).flat()) {
-      if (!chosen.includes(other)) this.#set(other, "skipped").isNotTaken = true;
+      if (!chosen.includes(other)) this.#skip(other, true);
     }
+  }
+
+  /** A switch that does not run takes no branch. */
+  #skip(id: string, isNotTaken: boolean): void {
+    this.#set(id, "skipped").isNotTaken = isNotTaken;
+    for (const target of targetsOf(this.#step(id)).flat()) if (!this.steps.has(target)) this.#skip(target, true);
   }
 
   #beginFan(id: string, items: Json[]): void {
