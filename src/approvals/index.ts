@@ -6,4 +6,4 @@ export { covers, type Replan, replan, stillCovers, termsOf } from "./replan.ts";
 export { approverOf } from "./requester.ts";
 export { type ApprovalServiceDeps, createApprovalService } from "./service.ts";
 export { countDecided } from "./tally.ts";
-export { holdsOf, isRequester, type Requester } from "./voting.ts";
+export { holdsOf, isRequester, type Requester, voterOf } from "./voting.ts";

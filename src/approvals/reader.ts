@@ -56,7 +56,7 @@ export function createApprovalReader(redis: RedisClient, shards: number, jobs: J
       const [approval, job] = await Promise.all([get(jobId, round), jobs.get(jobId)]);
       if (approval && job) loaded.set(row, { approval, job });
     };
-    await Promise.all(rows.map(load)); // one pipeline
+    await Promise.all(rows.map(load)); // all are asked before the first is answered
     return loaded;
   }
 

@@ -44,7 +44,7 @@ export function isRequester(
 }
 
 /** Who the vote belongs to. */
-export function voterOf({ principal, keyId }: Approver): string {
+export function voterOf({ principal, keyId }: Pick<Approver, "principal" | "keyId">): string {
   return principal || `key:${keyId}`;
 }
 

@@ -70,7 +70,7 @@ export function createJobReader(redis: RedisClient, shards: number): JobReader {
   }
 
   async function getMany(ids: readonly string[]): Promise<JobRecord[]> {
-    const records = await Promise.all(ids.map(get)); // one pipeline: ioredis writes them in one go
+    const records = await Promise.all(ids.map(get)); // all are asked before the first is answered
     return records.filter((record) => record !== undefined);
   }
 

@@ -1,4 +1,4 @@
-import { isRequester, type Requester } from "../../approvals/index.ts";
+import { isRequester, type Requester, voterOf } from "../../approvals/index.ts";
 import type { Json } from "../expressions/index.ts";
 import type { CompiledStep } from "../model/compiled.ts";
 import type { Draft } from "./draft.ts";
@@ -28,7 +28,7 @@ export function decide(draft: Draft, stepId: string, vote: VoteState): EventOutc
     close(draft, state, stepId);
     endStep(draft, step, after, { status: "failed" });
     // The step has no error of its own; that of the run says who and why.
-    const message = vote.reason || `rejected by ${vote.principal || `key:${vote.keyId}`}`;
+    const message = vote.reason || `rejected by ${voterOf(vote)}`;
     if (draft.failure?.stepId === stepId) draft.failure.error = { code: "rejected", message };
   } else if (given >= needed) {
     draft.event("step_approved", { ...about, status: "succeeded" });

@@ -104,9 +104,10 @@ export class RunActor {
         for (const [at, { resolve }] of batch.entries()) resolve(outcomes[at] ?? noSuchRun);
       } catch (error) {
         this.#cached = undefined;
-        // One of them may be to blame: each is tried alone, so that the others are not kept from their turn.
-        if (batch.length > 1) for (const waiting of batch) await this.#takeAlone(waiting);
-        else if (batch[0]) await this.#takeReplaced(batch[0], error);
+        if (error instanceof UnprocessableError) {
+          // One of them is to blame: each is tried alone, so that the others are not kept from their turn.
+          for (const waiting of batch) await this.#takeAlone(waiting);
+        } else for (const { reject } of batch) reject(error); // the store or the bus is away, for all of them
       }
     }
     this.idleSinceMs = performance.now();

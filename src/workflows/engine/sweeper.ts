@@ -1,6 +1,7 @@
 import type { DueTimer } from "../store/index.ts";
 import type { Engine } from "./engine.ts";
 import { createLookOver } from "./look-over.ts";
+import { startLoop } from "./loop.ts";
 import type { EnginePorts } from "./ports.ts";
 
 export interface SweeperOptions {
@@ -73,36 +74,18 @@ export function startSweeper(engine: Engine, ports: EnginePorts, options: Sweepe
     return quiet.some((list) => list.length >= watchedPerShard);
   }
 
+  const loop = (name: string, step: () => Promise<boolean>, intervalMs: number) =>
+    startLoop({
+      step,
+      intervalMs,
+      onError: (error) => log.warn({ err: error, loop: name }, "loop of the workflow engine"),
+    });
   const loops = [
-    startLoop("timers", fireDue, options.timerIntervalMs),
-    startLoop("owed", sweep, options.sweepIntervalMs),
-    startLoop("quiet runs", lookAtQuiet, options.sweepIntervalMs),
-    startLoop("slots", async () => (await ports.slots.reclaim(slotsAfterMs)) < 0, slotsIntervalMs),
+    loop("timers", fireDue, options.timerIntervalMs),
+    loop("owed", sweep, options.sweepIntervalMs),
+    loop("quiet runs", lookAtQuiet, options.sweepIntervalMs),
+    loop("slots", async () => (await ports.slots.reclaim(slotsAfterMs)) < 0, slotsIntervalMs),
   ];
-
-  function startLoop(name: string, step: () => Promise<boolean>, intervalMs: number) {
-    let isClosed = false;
-    let timer: NodeJS.Timeout | undefined;
-    let working: Promise<void> = Promise.resolve();
-    const next = (afterMs: number) => {
-      if (!isClosed) timer = setTimeout(() => (working = run()), afterMs);
-    };
-    const run = async () => {
-      let hasMore = false;
-      try {
-        hasMore = await step();
-      } catch (error) {
-        log.warn({ err: error, loop: name }, "loop of the workflow engine");
-      }
-      next(hasMore ? 0 : intervalMs);
-    };
-    next(intervalMs);
-    return async () => {
-      isClosed = true;
-      clearTimeout(timer);
-      await working;
-    };
-  }
 
   return {
     async close() {

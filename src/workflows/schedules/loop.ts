@@ -1,4 +1,5 @@
 import { createTally } from "../../telemetry/index.ts";
+import { startLoop } from "../engine/loop.ts";
 import { lookAt } from "./look.ts";
 import type { Schedule } from "./model.ts";
 import { recordResult } from "./record.ts";
@@ -24,9 +25,6 @@ export function startSchedules(
 ): { close(): Promise<void> } {
   const { log } = ports;
   const outcomes = createTally("cordum_workflow_schedule_times_total", "Times of schedules, by outcome.", ["outcome"]);
-  let isClosed = false;
-  let timer: NodeJS.Timeout | undefined;
-  let working: Promise<void> = Promise.resolve();
 
   async function look(schedule: Schedule, nowMs: number): Promise<void> {
     try {
@@ -47,26 +45,6 @@ export function startSchedules(
     return schedules.length >= claimedPerShard;
   }
 
-  async function run(): Promise<void> {
-    let hasMore = false;
-    try {
-      hasMore = await step();
-    } catch (error) {
-      log.warn({ err: error }, "schedules not looked for");
-    }
-    next(hasMore ? 0 : intervalMs);
-  }
-
-  function next(afterMs: number): void {
-    if (!isClosed) timer = setTimeout(() => (working = run()), afterMs);
-  }
-
-  next(intervalMs);
-  return {
-    async close() {
-      isClosed = true;
-      clearTimeout(timer);
-      await working;
-    },
-  };
+  const onError = (error: unknown) => log.warn({ err: error }, "schedules not looked for");
+  return { close: startLoop({ step, intervalMs, onError }) };
 }

@@ -2,10 +2,10 @@ import { randomUUID } from "node:crypto";
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { Schedule as Message, ScheduleService } from "@cordum/proto/cordum/v1/schedule_pb.js";
+import { voterOf } from "../../approvals/index.ts";
 import { requireTenant } from "../../auth/index.ts";
 import { DomainError, invalidField } from "../../errors/index.ts";
 import { auditDetail, callerKey } from "../../rpc/index.ts";
-import { callerName } from "../service/caller-name.ts";
 import { checkTiming, createTimes, nextTimes } from "./cron.ts";
 import type { Schedule, Timing } from "./model.ts";
 import { settledUntil, timingOf } from "./plan.ts";
@@ -143,5 +143,5 @@ function toTiming(request: { cron: string; timeZone: string }): Timing {
 function authorOf(context: HandlerContext): Author {
   const caller = context.values.get(callerKey);
   const { principal, keyId } = caller;
-  return { name: callerName(caller), requester: { keyId, principal } };
+  return { name: voterOf(caller), requester: { keyId, principal } };
 }

@@ -2,13 +2,12 @@ import { toJson } from "@bufbuild/protobuf";
 import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { RunService } from "@cordum/proto/cordum/v1/run_pb.js";
-import { approverOf, holdsOf } from "../../approvals/index.ts";
+import { approverOf, holdsOf, voterOf } from "../../approvals/index.ts";
 import { DomainError, invalidField } from "../../errors/index.ts";
 import { auditDetail, callerKey } from "../../rpc/index.ts";
 import type { RunEvent, RunHeader } from "../core/state.ts";
 import { toWireStatus } from "../engine/index.ts";
 import type { Json } from "../expressions/index.ts";
-import { callerName } from "./caller-name.ts";
 import { requireDone } from "./refusal.ts";
 import type { RunAccess, RunServiceDeps } from "./run-access.ts";
 import { toWireStepStatus } from "./run-message.ts";
@@ -31,7 +30,7 @@ export function createControlCalls({ engine, ports }: RunServiceDeps, { visible 
     return after;
   }
 
-  const by = (context: HandlerContext) => callerName(context.values.get(callerKey));
+  const by = (context: HandlerContext) => voterOf(context.values.get(callerKey));
 
   return {
     async deleteRun({ id }, context) {

@@ -1,5 +1,6 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { RunService, StartRunRequest } from "@cordum/proto/cordum/v1/run_pb.js";
+import { voterOf } from "../../approvals/index.ts";
 import { requireTenant } from "../../auth/index.ts";
 import { DomainError, invalidField } from "../../errors/index.ts";
 import { auditDetail, callerKey } from "../../rpc/index.ts";
@@ -8,7 +9,6 @@ import type { RunHeader } from "../core/state.ts";
 import type { RunRequest } from "../engine/index.ts";
 import type { Json } from "../expressions/index.ts";
 import { type CompiledWorkflow, type JsonObject, workflowIdPattern } from "../model/index.ts";
-import { callerName } from "./caller-name.ts";
 import { rerun } from "./rerun.ts";
 import type { RunAccess, RunServiceDeps } from "./run-access.ts";
 import { readRunLimit } from "./run-limit.ts";
@@ -30,7 +30,7 @@ export function createStartCalls(deps: RunServiceDeps, { visible, whole }: RunAc
     const traceparent = traceparentOf(context.requestHeader.get("traceparent"));
     return {
       requester: { keyId: caller.keyId, principal: caller.principal },
-      triggeredBy: callerName(caller),
+      triggeredBy: voterOf(caller),
       maxRuns: await readRunLimit(config, ids),
       ...(traceparent && { traceparent }),
     };

@@ -1,12 +1,12 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { WorkflowService } from "@cordum/proto/cordum/v1/workflow_pb.js";
+import { voterOf } from "../../approvals/index.ts";
 import { requireTenant } from "../../auth/index.ts";
 import { DomainError } from "../../errors/index.ts";
 import { auditDetail, type Caller, callerKey } from "../../rpc/index.ts";
 import type { EnginePorts } from "../engine/index.ts";
 import { diffWorkflows, type ParsedWorkflow, type WorkflowDocument, workflowIdPattern } from "../model/index.ts";
 import type { DefinitionStore, SavedDefinition, StoredDefinition } from "../store/index.ts";
-import { callerName } from "./caller-name.ts";
 import { checkDefinition, findUnknownSchemas, requireDocument } from "./check-definition.ts";
 import {
   toChangeMessage,
@@ -53,7 +53,7 @@ export function createWorkflowService(deps: WorkflowServiceDeps): ServiceImpl<ty
     const tenant = requireTenant(caller, document.org_id);
     auditDetail(context, { resource: `workflow/${document.id}`, tenant });
     const expected = expectedRevision === 0 ? undefined : expectedRevision;
-    const saved = await definitions.save({ document, expectedRevision: expected, savedBy: callerName(caller), note });
+    const saved = await definitions.save({ document, expectedRevision: expected, savedBy: voterOf(caller), note });
     await noteSave(document.id, saved, context);
     return saved;
   }
