@@ -49,7 +49,7 @@ describe("the published packages", () => {
     expect(pathsOf("cordum")).toEqual(expect.arrayContaining(["dist/main.js", "config/safety.yaml"]));
     expect(pathsOf("@cordum/cordumctl")).toEqual(expect.arrayContaining(["bin/run.js", "oclif.manifest.json"]));
     for (const path of packed.flatMap(({ files }) => files.map((file) => file.path))) {
-      expect(path).not.toMatch(/[.]test[.]|(^|[/])src[/]|(?<![.]d)[.]ts$|tsbuildinfo/);
+      expect(path).not.toMatch(/[.]test[.]|(^|[/])testing[/.]|(^|[/])src[/]|(?<![.]d)[.]ts$|tsbuildinfo/);
     }
   });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { RetryDocument, StepDocument } from "../model/index.ts";
-import { createTestRun, type TestRun } from "./test-run.ts";
+import { createTestRun, type TestRun } from "./testing/test-run.ts";
 
 const job: StepDocument = { topic: "job.x" };
 const start = { kind: "start" } as const;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { StepDocument } from "../model/index.ts";
 import type { VoteState } from "./state.ts";
-import { createTestRun, type TestRun, type TestRunOptions } from "./test-run.ts";
+import { createTestRun, type TestRun, type TestRunOptions } from "./testing/test-run.ts";
 
 interface Who {
   principal?: string;

@@ -1,8 +1,8 @@
-import { compileWorkflow, parseWorkflow, type StepDocument, type WorkflowDocument } from "../model/index.ts";
-import { advance } from "./advance.ts";
-import { type Changes, type CoreLimits, defaultLimits, type RunParts } from "./draft.ts";
-import type { EventOutcome } from "./outcome.ts";
-import type { Effect, RunEvent, RunHeader, StepState } from "./state.ts";
+import { compileWorkflow, parseWorkflow, type StepDocument, type WorkflowDocument } from "../../model/index.ts";
+import { advance } from "../advance.ts";
+import { type Changes, type CoreLimits, defaultLimits, type RunParts } from "../draft.ts";
+import type { EventOutcome } from "../outcome.ts";
+import type { Effect, RunEvent, RunHeader, StepState } from "../state.ts";
 
 /** A run in memory for tests of the core: everything is loaded, effects and timers are only remembered. */
 export interface TestRun {
