@@ -5,7 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { delimiter, dirname, join } from "node:path";
+import { delimiter, dirname, join, relative } from "node:path";
 import { main, node24, root, SetupError, setup } from "./setup.mjs";
 
 const reports = mkdtempSync(join(tmpdir(), "cordum-test-report-"));
@@ -35,10 +35,11 @@ await main(async () => {
   const chosen = steps.filter(([name]) => wanted.length === 0 || wanted.some((word) => name.startsWith(word)));
   if (chosen.length === 0) throw new SetupError(`no such step; there are: ${steps.map(([name]) => name).join(", ")}`);
   const results = chosen.map(([name, ...commands]) => runStep(name, commands));
-  const { passed, failed } = countTests();
+  const { passed, failures } = readReports();
   rmSync(reports, { recursive: true, force: true });
   printSummary(results);
-  console.log(`${passed} passed, ${failed} failed`);
+  for (const { test, message } of failures) console.log(`\nFAILED  ${test}\n${indent(message)}`);
+  console.log(`\n${passed} passed, ${failures.length} failed`);
   return results.every(({ ok }) => ok) ? 0 : 1;
 });
 
@@ -66,19 +67,37 @@ function testEnv() {
   return { ...env, PATH: folders.join(delimiter) };
 }
 
-/** Sums what vitest reported. A file that could not be loaded counts as one failed test. */
-function countTests() {
-  const sum = { passed: 0, failed: 0 };
+/**
+ * What vitest reported. The failures are told again at the very end, because logs are often read from there. A file that
+ * could not be loaded counts as one failed test.
+ */
+function readReports() {
+  const sum = { passed: 0, failures: [] };
   for (const file of ["unit.json", "e2e.json", "package.json"].map((name) => join(reports, name))) {
     if (!existsSync(file)) continue;
-    const { numPassedTests, numFailedTests, testResults } = JSON.parse(readFileSync(file, "utf8"));
+    const { numPassedTests, testResults } = JSON.parse(readFileSync(file, "utf8"));
     sum.passed += numPassedTests;
-    sum.failed += numFailedTests;
-    sum.failed += testResults.filter(({ status, assertionResults }) => {
-      return status === "failed" && assertionResults.every((test) => test.status !== "failed");
-    }).length;
+    sum.failures.push(...testResults.flatMap(failuresOf));
   }
   return sum;
+}
+
+function failuresOf({ name, status, message, assertionResults }) {
+  const file = relative(root, name);
+  const failed = assertionResults.filter((test) => test.status === "failed");
+  if (status === "failed" && failed.length === 0) return [{ test: file, message }];
+  return failed.map(({ fullName, failureMessages }) => {
+    return { test: `${file} > ${fullName}`, message: failureMessages.join("\n") };
+  });
+}
+
+/** The first lines of a message, which name what was expected and where; a whole snapshot would bury the others. */
+function indent(message) {
+  const lines = message.split("\n").filter((line) => !line.includes("node_modules"));
+  return lines
+    .slice(0, 15)
+    .map((line) => `    ${line.slice(0, 300)}`)
+    .join("\n");
 }
 
 function printSummary(results) {
