@@ -46,7 +46,7 @@ function see(transition: RunTransition): void {
 }
 
 async function startChains(count: number, done: () => void): Promise<void> {
-  const ids = await Promise.all(Array.from({ length: count }, () => runs.start("chain", chainInput)));
+  const ids = count === 1 ? [await runs.start("chain", chainInput)] : await runs.startMany("chain", chainInput, count);
   started.push(...ids);
   await Promise.all(ids.map((id) => board.wait(id).then(done)));
 }

@@ -9,6 +9,8 @@ export interface Runs {
   define(id: string, steps: object): Promise<void>;
   /** @returns the id of the run */
   start(workflowId: string, input: object): Promise<string>;
+  /** Several in one call. @returns the ids of the runs @throws Error when one of them is refused */
+  startMany(workflowId: string, input: object, count: number): Promise<string[]>;
   /** Tells of changes of all runs. Rejects when the stream ends before the signal says so. */
   follow(onTransition: (transition: RunTransition) => void, signal: AbortSignal): Promise<void>;
   /** @throws Error that names the first of the runs that has not succeeded */
@@ -34,6 +36,13 @@ export function connectRuns(gatewayUrl: string, apiKey: string): Runs {
     },
     async start(workflowId, input) {
       return (await runs.startRun({ workflowId, input: input as JsonObject })).runId;
+    },
+    async startMany(workflowId, input, count) {
+      const run = { workflowId, input: input as JsonObject };
+      const { results } = await runs.startRuns({ runs: Array.from({ length: count }, () => run) });
+      const refused = results.find(({ errorMessage }) => errorMessage);
+      if (refused) throw new Error(refused.errorMessage);
+      return results.map(({ runId }) => runId);
     },
     async follow(onTransition, signal) {
       for await (const { transitions } of runs.watchRuns({}, { signal })) transitions.forEach(onTransition);

@@ -12,10 +12,12 @@ import { type WorkflowSystem, withWorkflowSystem } from "./system.ts";
 interface Turn {
   /** In batches, as in the other benchmarks. */
   jobs: Throughput;
-  /** One call for each, as runs are started. */
+  /** One call for each. */
   singleJobs: Throughput;
-  /** Per step, as the other is per job. */
+  /** Of runs that are started in batches of as many steps. Per step, as the others are per job. */
   steps: Throughput;
+  /** One call for each run. */
+  singleSteps: Throughput;
   /** Lone ones, submit or start to observed end, milliseconds. */
   loneJobMs: number;
   loneRunMs: number;
@@ -37,12 +39,10 @@ export async function measureSteps(options: BenchOptions, log: (line: string) =>
 
 async function measureTurn(system: WorkflowSystem, options: BenchOptions): Promise<Turn> {
   const { servers, processes } = system;
-  const runOptions = {
-    ...options,
-    jobs: Math.ceil(options.jobs / chainLength),
-    inFlight: Math.max(1, Math.floor(options.inFlight / chainLength)),
-    batch: 1,
-  };
+  const runsOf = (jobs: number) => Math.max(1, Math.floor(jobs / chainLength));
+  const runOptions = { ...options, jobs: runsOf(options.jobs), inFlight: runsOf(options.inFlight) };
+  const batched = { ...runOptions, batch: runsOf(options.batch) };
+  const single = { ...runOptions, batch: 1 };
   const { jobs, singleJobs, loneJobMs } = await system.withJobsClient(async (client) => {
     const of = { client, processes: [...processes, client] };
     const jobs = await measureThroughput(of, servers, options);
@@ -50,15 +50,17 @@ async function measureTurn(system: WorkflowSystem, options: BenchOptions): Promi
     await sleep(1_000);
     return { jobs, singleJobs, loneJobMs: await medianOfLone(client, options.lone) };
   });
-  const [runs, loneRunMs] = await system.withRunsClient(async (client) => {
-    const throughput = await measureThroughput({ client, processes: [...processes, client] }, servers, runOptions);
+  const { runs, singleRuns, loneRunMs } = await system.withRunsClient(async (client) => {
+    const of = { client, processes: [...processes, client] };
+    const runs = await measureThroughput(of, servers, batched);
+    const singleRuns = await measureThroughput(of, servers, single);
     await sleep(1_000);
     const loneMs = await medianOfLone(client, Math.ceil(options.lone / chainLength));
     await client.ask("verify", null);
-    return [throughput, loneMs] as const;
+    return { runs, singleRuns, loneRunMs: loneMs };
   });
   await system.withJobsClient((client) => client.ask("verify", null)); // the steps' jobs are jobs of the same topic
-  return { jobs, singleJobs, steps: perStep(runs), loneJobMs, loneRunMs };
+  return { jobs, singleJobs, steps: perStep(runs), singleSteps: perStep(singleRuns), loneJobMs, loneRunMs };
 }
 
 /** The first two thirds are warm-up. */
@@ -73,13 +75,18 @@ function perStep({ jobsPerSecond, cpuUsPerJob }: Throughput): Throughput {
 }
 
 /** The rows of the tables. */
-const rows = { jobs: "jobs", singleJobs: "jobs, one call each", steps: "steps" } as const;
+const rows = {
+  jobs: "jobs",
+  steps: "steps",
+  singleJobs: "jobs, one call each",
+  singleSteps: "steps, one call a run",
+} as const;
 type Row = keyof typeof rows;
 
 function toReport(turns: readonly Turn[], { inFlight }: BenchOptions): Report {
   const of = (measure: (turn: Turn) => number) => median(turns.map(measure));
   const perSecond = (row: Row) => of((turn) => turn[row].jobsPerSecond);
-  const ratioTo = (row: Row) => of((turn) => turn.steps.jobsPerSecond / turn[row].jobsPerSecond);
+  const ratio = (steps: Row, jobs: Row) => of((turn) => turn[steps].jobsPerSecond / turn[jobs].jobsPerSecond);
   const addedMs = of(({ loneRunMs, loneJobMs }) => (loneRunMs - chainLength * loneJobMs) / chainLength);
   const loneMs: Partial<Record<Row, number>> = { jobs: of(({ loneJobMs }) => loneJobMs) };
   const speed = renderTable(
@@ -108,8 +115,8 @@ function toReport(turns: readonly Turn[], { inFlight }: BenchOptions): Report {
     text: `${speed}\n${costs}`,
     data: { turns },
     checks: [
-      checkAtLeast("workflow: steps/s / jobs/s", ratioTo("jobs"), 0.7),
-      { name: "workflow: steps/s / jobs/s, one call each", value: ratioTo("singleJobs") },
+      checkAtLeast("workflow: steps/s / jobs/s", ratio("steps", "jobs"), 0.7),
+      { name: "workflow: steps/s / jobs/s, one call each", value: ratio("singleSteps", "singleJobs") },
       checkAtMost("workflow: added by a step to a lone job, p50, ms", addedMs, 3),
     ],
   };

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { Code, type ConnectError } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import { DomainError } from "../errors/index.ts";
-import { type AuditedCall, type CallAuditor, callerKey, callKey, createRateLimiter } from "../rpc/index.ts";
+import { type AuditedCall, type CallAuditor, callerKey, callKey, codeName, createRateLimiter } from "../rpc/index.ts";
 import { traceparentOf } from "../telemetry/index.ts";
 import type { Chains } from "./chain.ts";
 import { type AuditEvent, blankEvent } from "./entry.ts";
@@ -131,9 +131,4 @@ function toEvent(call: AuditedCall, error: ConnectError | undefined, nowMs: numb
 function resourceOf({ message }: AuditedCall): string {
   const jobId: unknown = message && Reflect.get(message, "jobId");
   return typeof jobId === "string" && jobId !== "" ? `job/${jobId}` : "";
-}
-
-/** `invalid_argument` for Code.InvalidArgument, as the Connect protocol writes codes. */
-function codeName(code: Code): string {
-  return (Code[code] ?? "unknown").replace(/(?<!^)[A-Z]/g, (letter) => `_${letter}`).toLowerCase();
 }

@@ -1,10 +1,9 @@
-import { create } from "@bufbuild/protobuf";
-import { Code, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { type CordumApi, type SubmitJobRequest, SubmitJobRequestSchema } from "@cordum/proto/cordum/v1/api_pb.js";
-import { type JobService, JobState, SubmitJobsResultSchema } from "@cordum/proto/cordum/v1/job_pb.js";
+import { type JobService, JobState } from "@cordum/proto/cordum/v1/job_pb.js";
 import { requireTenant } from "../auth/index.ts";
 import { DomainError } from "../errors/index.ts";
-import { auditDetail, callerKey, checkRules, toConnectError } from "../rpc/index.ts";
+import { auditDetail, callerKey, checkRules, eachItem } from "../rpc/index.ts";
 import { traceparentOf } from "../telemetry/index.ts";
 import { toJobState } from "./events.ts";
 import type { Jobs, Submitter } from "./jobs.ts";
@@ -42,19 +41,10 @@ export function createJobService({ jobs, reader, payloads }: JobServiceDeps): Se
       return jobs.submit(request, submitterOf(request, context));
     },
     async submitJobs(request, context) {
-      const results = await Promise.all(
-        request.jobs.map(async (job, index) => {
-          try {
-            checkRules(SubmitJobRequestSchema, job);
-            return create(SubmitJobsResultSchema, await jobs.submit(job, submitterOf(job, context)));
-          } catch (error) {
-            const { code, rawMessage } = toConnectError(error);
-            if (code === Code.Internal || code === Code.Unavailable) throw error; // no verdict on the item
-            const errorMessage = `jobs[${index}]: ${rawMessage}`;
-            return create(SubmitJobsResultSchema, { errorCode: codeName(code), errorMessage });
-          }
-        }),
-      );
+      const results = await eachItem(request.jobs, "jobs", async (job) => {
+        checkRules(SubmitJobRequestSchema, job);
+        return await jobs.submit(job, submitterOf(job, context));
+      });
       return { results };
     },
     async getJob({ jobId, omitPayloads }, context) {
@@ -147,9 +137,4 @@ function submitterOf(request: SubmitJobRequest, context: HandlerContext): Submit
 /** Payloads are read once the job has ended: until then there is no output, and the input is known to the caller. */
 async function shown(record: JobRecord, payloads: Payloads) {
   return isTerminal(record.state as JobStateName) ? toJobMessageWithPayloads(record, payloads) : toJobMessage(record);
-}
-
-/** `invalid_argument` for Code.InvalidArgument, as the Connect protocol writes codes. */
-function codeName(code: Code): string {
-  return (Code[code] ?? "unknown").replace(/(?<!^)[A-Z]/g, (letter) => `_${letter}`).toLowerCase();
 }

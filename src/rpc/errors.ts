@@ -75,6 +75,11 @@ function storeOutage(cause: unknown): DomainError {
   return new DomainError("unavailable", message, { reason: "store_unavailable", retryAfterMs: 1_000, cause });
 }
 
+/** `invalid_argument` for Code.InvalidArgument, as the Connect protocol writes codes. */
+export function codeName(code: Code): string {
+  return (Code[code] ?? "unknown").replace(/(?<!^)[A-Z]/g, (letter) => `_${letter}`).toLowerCase();
+}
+
 /** True when the failure is ours and its cause belongs in the log. */
 export function isInternal(error: ConnectError): boolean {
   return error.code === Code.Internal || error.code === Code.Unknown || error.code === Code.DataLoss;

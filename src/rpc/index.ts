@@ -1,7 +1,8 @@
 export { type AuditedCall, type AuditNotes, auditDetail, type CallAuditor } from "./audited.ts";
 export { callKey } from "./call.ts";
 export { type Authenticator, type Caller, type CredentialCarrier, callerKey } from "./caller.ts";
-export { toConnectError } from "./errors.ts";
+export { eachItem } from "./each-item.ts";
+export { codeName, toConnectError } from "./errors.ts";
 export {
   createHealthRegistry,
   type HealthCheck,

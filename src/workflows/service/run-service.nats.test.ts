@@ -70,6 +70,79 @@ describe("starting", () => {
   });
 });
 
+describe("starting many", () => {
+  it("lets each item stand alone, in order, and one key start one run", async () => {
+    const { id } = await platform.define(approval, { input_schema: { required: ["to"] } });
+    const good = { workflowId: id, input: { to: "ada" }, labels: { n: "1" } };
+    const keyed = { ...good, idempotencyKey: "k" };
+
+    const { results } = await api.runs().startRuns({
+      runs: [good, { ...good, input: {} }, keyed, { workflowId: "no-such" }, keyed, { ...good, revision: -1 }],
+    });
+
+    const codes = results.map(({ errorCode }) => errorCode);
+    expect(codes).toEqual(["", "invalid_argument", "", "not_found", "", "invalid_argument"]);
+    expect(results[1]?.errorMessage).toMatch(/^runs\[1\]: input: .*"to"/);
+    expect(results[3]?.errorMessage).toBe("runs[3]: no workflow no-such");
+    expect(results[5]?.errorMessage).toMatch(/^runs\[5\]: revision/);
+    expect(results[2]?.runId).toBe(results[4]?.runId);
+    const { items } = await api.runs().listRuns({ workflowId: id });
+    expect(items.map((run) => run.id).sort()).toEqual([results[0]?.runId, results[2]?.runId].sort());
+    for (const run of items) await platform.becomes(run.id, "waiting");
+  });
+
+  it("is one entry of the audit log, in the tenant that the workflows are of", async () => {
+    const { id } = await platform.define(approval);
+    const runs = [{ workflow_id: id }, { workflow_id: id, input: { a: 1 } }, { workflow_id: id, team_id: 7 }];
+
+    const refused = await api.call("POST", "/workflow-runs:batch", { runs }, { key: "root" });
+    const { status, body } = await api.call(
+      "POST",
+      "/workflow-runs:batch",
+      { runs: runs.slice(0, 2) },
+      { key: "root" },
+    );
+
+    expect([refused.status, status, body.results.length]).toEqual([400, 200, 2]);
+    expect((await platform.run(body.results[1].run_id)).tenant).toBe("default");
+    const calls = api.audited.filter(({ method, notes }) => method.endsWith("/StartRuns") && notes.details);
+    expect(calls.at(-1)?.notes).toEqual({
+      resource: `workflow/${id}`,
+      tenant: "default",
+      details: { runs: "2", refused: "0" },
+    });
+  });
+
+  it("is for who may start runs, and takes a thousand at most", async () => {
+    const { id } = await platform.define(approval);
+
+    const viewer = await api.call("POST", "/workflow-runs:batch", { runs: [{ workflow_id: id }] }, { key: "viewer" });
+    const tooMany = await api.call("POST", "/workflow-runs:batch", { runs: Array(1_001).fill({ workflow_id: id }) });
+    const other = await api.call("POST", "/workflow-runs:batch", { runs: [{ workflow_id: id }] }, { key: "acme" });
+
+    expect([viewer.status, tooMany.status]).toEqual([403, 400]);
+    expect(other.body.results).toEqual([
+      { run_id: "", error_code: "not_found", error_message: `runs[0]: no workflow ${id}` },
+    ]);
+  });
+
+  it("starts no more than the tenant may have under way", async () => {
+    const { id } = await platform.define(approval, { org_id: "few" });
+    await platform.config.change(
+      { scope: "org", tenant: "few", id: "few" },
+      () => ({ data: { limits: { max_concurrent_runs: 3 } }, meta: {} }),
+      { expectedRevision: undefined, author: "ada", message: "" },
+    );
+    const caller = { tenant: "few" };
+
+    const { results } = await api.runs(caller).startRuns({ runs: Array(8).fill({ workflowId: id }) });
+
+    const started = results.filter(({ runId }) => runId);
+    const refused = results.filter(({ errorCode }) => errorCode === "resource_exhausted");
+    expect([started.length, refused.length]).toEqual([3, 5]);
+  });
+});
+
 describe("looking", () => {
   it("leaves out what would make the answer too large, and says so", async () => {
     const names = Array.from({ length: 12 }, (_, at) => `s${String(at).padStart(2, "0")}`);

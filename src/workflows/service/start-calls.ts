@@ -1,9 +1,9 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import type { RunService, StartRunRequest } from "@cordum/proto/cordum/v1/run_pb.js";
+import { type RunService, type StartRunRequest, StartRunRequestSchema } from "@cordum/proto/cordum/v1/run_pb.js";
 import { voterOf } from "../../approvals/index.ts";
 import { requireTenant } from "../../auth/index.ts";
 import { DomainError, invalidField } from "../../errors/index.ts";
-import { auditDetail, callerKey } from "../../rpc/index.ts";
+import { auditDetail, type Caller, callerKey, checkRules, eachItem } from "../../rpc/index.ts";
 import { traceparentOf } from "../../telemetry/index.ts";
 import type { RunHeader } from "../core/state.ts";
 import type { RunRequest } from "../engine/index.ts";
@@ -14,7 +14,12 @@ import type { RunAccess, RunServiceDeps } from "./run-access.ts";
 import { readRunLimit } from "./run-limit.ts";
 import { maySee, noWorkflow } from "./workflow-service.ts";
 
-type StartCalls = Pick<ServiceImpl<typeof RunService>, "startRun" | "rerunRun">;
+type StartCalls = Pick<ServiceImpl<typeof RunService>, "startRun" | "startRuns" | "rerunRun">;
+
+interface Wanted {
+  tenant: string;
+  workflow: CompiledWorkflow;
+}
 
 /** Calls that start runs. */
 export function createStartCalls(deps: RunServiceDeps, { visible, whole }: RunAccess): StartCalls {
@@ -43,30 +48,66 @@ export function createStartCalls(deps: RunServiceDeps, { visible, whole }: RunAc
     throw new DomainError("not_found", message, { reason: "workflow_not_found" });
   }
 
+  /** The version that a request means, of a workflow that the caller sees. */
+  async function wanted({ workflowId: id, revision, orgId }: StartRunRequest, caller: Caller): Promise<Wanted> {
+    if (orgId !== "") requireTenant(caller, orgId);
+    const current = workflowIdPattern.test(id) ? await definitions.head(id) : undefined;
+    if (!current || !maySee(caller, current.tenant)) throw noWorkflow(id);
+    const { tenant } = current;
+    if (orgId !== "" && orgId !== tenant) throw noWorkflow(id);
+    return { tenant, workflow: await startable(id, revision || current.revision, tenant) };
+  }
+
+  async function startOne(request: StartRunRequest, { tenant, workflow }: Wanted, context: HandlerContext) {
+    const { workflowId: id, dryRun, idempotencyKey, labels } = request;
+    const own = workflow.document.team_id ?? "";
+    if (own !== "" && request.teamId !== "" && request.teamId !== own) {
+      throw invalidField("team_id", `workflow ${id} is of team ${own}: leave it out, or name that one`);
+    }
+    const team = request.teamId || own;
+    const call = await callOf(context, { tenant, team, workflow: id });
+    const input = (request.input ?? {}) as JsonObject;
+    const wish = { ...call, workflow, tenant, team, input, dryRun, idempotencyKey, labels, said: saidOf(request) };
+    return withSchema(workflow, () => engine.start(wish));
+  }
+
   return {
     async startRun(request, context) {
-      const { workflowId: id, revision, dryRun, idempotencyKey, labels } = request;
-      auditDetail(context, { resource: `workflow/${id}` });
-      const caller = context.values.get(callerKey);
-      if (request.orgId !== "") requireTenant(caller, request.orgId);
-      const current = workflowIdPattern.test(id) ? await definitions.head(id) : undefined;
-      if (!current || !maySee(caller, current.tenant)) throw noWorkflow(id);
-      const { tenant } = current;
-      auditDetail(context, { tenant, details: { dry_run: String(dryRun) } });
-      if (request.orgId !== "" && request.orgId !== tenant) throw noWorkflow(id);
-      const workflow = await startable(id, revision || current.revision, tenant);
-      const own = workflow.document.team_id ?? "";
-      if (own !== "" && request.teamId !== "" && request.teamId !== own) {
-        throw invalidField("team_id", `workflow ${id} is of team ${own}: leave it out, or name that one`);
-      }
-      const team = request.teamId || own;
-      const call = await callOf(context, { tenant, team, workflow: id });
-      const input = (request.input ?? {}) as JsonObject;
-      auditDetail(context, { details: { revision: String(workflow.version) } });
-      const wish = { ...call, workflow, tenant, team, input, dryRun, idempotencyKey, labels, said: saidOf(request) };
-      const { runId } = await withSchema(workflow, () => engine.start(wish));
+      auditDetail(context, { resource: `workflow/${request.workflowId}` });
+      const found = await wanted(request, context.values.get(callerKey));
+      const { tenant, workflow } = found;
+      const details = { dry_run: String(request.dryRun), revision: String(workflow.version) };
+      auditDetail(context, { tenant, details });
+      const { runId } = await startOne(request, found, context);
       auditDetail(context, { details: { run: runId } });
       return { runId };
+    },
+    async startRuns({ runs }, context) {
+      const caller = context.values.get(callerKey);
+      const tenants = new Set<string>();
+      const once = new Map<string, Promise<Wanted>>(); // most often all items are of one workflow
+      const find = (request: StartRunRequest) => {
+        const key = JSON.stringify([request.workflowId, request.revision, request.orgId]);
+        const found = once.get(key) ?? wanted(request, caller);
+        once.set(key, found);
+        return found;
+      };
+      const results = await eachItem(runs, "runs", async (request) => {
+        checkRules(StartRunRequestSchema, request);
+        const found = await find(request);
+        tenants.add(found.tenant);
+        const { runId } = await startOne(request, found, context);
+        return { runId };
+      });
+      const started = results.filter((result) => "runId" in result);
+      const workflows = [...new Set(runs.map(({ workflowId }) => workflowId))];
+      const [tenant] = tenants;
+      auditDetail(context, {
+        ...(workflows.length === 1 && { resource: `workflow/${workflows[0]}` }),
+        ...(tenant !== undefined && tenants.size === 1 && { tenant }),
+        details: { runs: String(started.length), refused: String(runs.length - started.length) },
+      });
+      return { results };
     },
     async rerunRun({ id, fromStep, dryRun, input, useCurrentWorkflow, idempotencyKey }, context) {
       const header = await visible(id, context);

@@ -500,6 +500,70 @@ export declare type StartRunResponse = Message<"cordum.v1.StartRunResponse"> & {
 export declare const StartRunResponseSchema: GenMessage<StartRunResponse>;
 
 /**
+ * @generated from message cordum.v1.StartRunsRequest
+ */
+export declare type StartRunsRequest = Message<"cordum.v1.StartRunsRequest"> & {
+  /**
+   * Each is checked by itself.
+   *
+   * @generated from field: repeated cordum.v1.StartRunRequest runs = 1;
+   */
+  runs: StartRunRequest[];
+};
+
+/**
+ * Describes the message cordum.v1.StartRunsRequest.
+ * Use `create(StartRunsRequestSchema)` to create a new message.
+ */
+export declare const StartRunsRequestSchema: GenMessage<StartRunsRequest>;
+
+/**
+ * @generated from message cordum.v1.StartRunsResponse
+ */
+export declare type StartRunsResponse = Message<"cordum.v1.StartRunsResponse"> & {
+  /**
+   * One for each item, in order.
+   *
+   * @generated from field: repeated cordum.v1.StartRunsResult results = 1;
+   */
+  results: StartRunsResult[];
+};
+
+/**
+ * Describes the message cordum.v1.StartRunsResponse.
+ * Use `create(StartRunsResponseSchema)` to create a new message.
+ */
+export declare const StartRunsResponseSchema: GenMessage<StartRunsResponse>;
+
+/**
+ * @generated from message cordum.v1.StartRunsResult
+ */
+export declare type StartRunsResult = Message<"cordum.v1.StartRunsResult"> & {
+  /**
+   * @generated from field: string run_id = 1;
+   */
+  runId: string;
+
+  /**
+   * Connect error code of a refused item, for example `invalid_argument`; empty for one that was started.
+   *
+   * @generated from field: string error_code = 2;
+   */
+  errorCode: string;
+
+  /**
+   * @generated from field: string error_message = 3;
+   */
+  errorMessage: string;
+};
+
+/**
+ * Describes the message cordum.v1.StartRunsResult.
+ * Use `create(StartRunsResultSchema)` to create a new message.
+ */
+export declare const StartRunsResultSchema: GenMessage<StartRunsResult>;
+
+/**
  * @generated from message cordum.v1.ListRunsRequest
  */
 export declare type ListRunsRequest = Message<"cordum.v1.ListRunsRequest"> & {
@@ -1552,6 +1616,16 @@ export declare const RunService: GenService<{
     methodKind: "unary";
     input: typeof StartRunRequestSchema;
     output: typeof StartRunResponseSchema;
+  },
+  /**
+   * Starts up to 1000 runs in one call. Each item succeeds or fails by itself.
+   *
+   * @generated from rpc cordum.v1.RunService.StartRuns
+   */
+  startRuns: {
+    methodKind: "unary";
+    input: typeof StartRunsRequestSchema;
+    output: typeof StartRunsResponseSchema;
   },
   /**
    * Newest first, in the order in which they were created.
