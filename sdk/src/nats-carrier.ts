@@ -8,6 +8,7 @@ import {
   type MsgHdrs,
   type NatsConnection,
   type NodeConnectionOptions,
+  type Subscription,
 } from "@nats-io/transport-node";
 import { AckedPublisher } from "./acked-publisher.ts";
 import type { RedisSentinel } from "./connection.ts";
@@ -63,6 +64,8 @@ export class NatsCarrier implements WorkerCarrier {
   readonly #stop = new AbortController();
   #resolveClosed: (reason: Error | undefined) => void = () => {};
   #nats: NatsConnection | undefined;
+  /** Jobs that are dispatched to this worker. */
+  #jobs: Subscription | undefined;
 
   constructor(options: NatsCarrierOptions) {
     const { redisUrl, redisClusterAddresses, redisSentinel, log, now, redis } = options;
@@ -85,7 +88,7 @@ export class NatsCarrier implements WorkerCarrier {
     nats.subscribe(`${this.#inbox}.*`, { callback: (_, message) => this.#acknowledged(message) });
     nats.subscribe(subjects.cancel, { callback: (_, message) => this.#toAll(message, listener) });
     const direct = { queue: workerId, callback: (_: unknown, message: Msg) => this.#direct(message, listener) };
-    nats.subscribe(subjects.workerJobs(workerId), direct); // a queue: two processes of one id do not run a job twice
+    this.#jobs = nats.subscribe(subjects.workerJobs(workerId), direct); // a queue: two processes of one id do not run a job twice
     this.#greetNamesakes(nats);
     this.#results.connected();
     void this.#follow(nats, listener);
@@ -135,6 +138,7 @@ export class NatsCarrier implements WorkerCarrier {
   async close(): Promise<void> {
     this.#stop.abort();
     this.#results.close(new Error("the worker is closed"));
+    this.#jobs?.unsubscribe(); // before the flush: who dispatches from now on hears at once that nobody is there
     await this.#nats?.flush().catch(() => undefined);
     await this.#nats?.close();
     await this.#payloads.close();

@@ -3,6 +3,9 @@ import type { Shared } from "./open-process.ts";
 import type { RunningService } from "./service.ts";
 import type { WorkflowParts } from "./workflows.ts";
 
+/** Times of schedules are whole seconds and more. */
+const schedulesIntervalMs = 500;
+
 /** Moves runs on: ends of jobs, timers, what other processes left behind. */
 export function startWorkflowEngine(shared: Shared, { engine, ports }: WorkflowParts): RunningService {
   const { settings, log, config, redis } = shared;
@@ -12,7 +15,7 @@ export function startWorkflowEngine(shared: Shared, { engine, ports }: WorkflowP
   const schedules = startSchedules(
     createScheduleStore(redis, settings.store.shards),
     { ...ports, engine, config },
-    { intervalMs: timerIntervalMs },
+    { intervalMs: schedulesIntervalMs },
   );
   log.info("workflow engine runs");
   return {

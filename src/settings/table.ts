@@ -316,8 +316,8 @@ export const table = {
     timerIntervalMs: variable(
       "WORKFLOW_TIMER_INTERVAL",
       duration({ min: 10, max: 10 * second }),
-      100,
-      "How often timers of runs are looked for. Longer: delays and retries end later.",
+      150,
+      "How often timers of runs are looked for. A delay or a retry that is shorter may end later by so much.",
     ),
     sweepIntervalMs: variable(
       "WORKFLOW_ENGINE_SCAN_INTERVAL",

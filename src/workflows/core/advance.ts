@@ -138,8 +138,8 @@ function start(draft: Draft): EventOutcome {
   return applied;
 }
 
-/** A nested run has the time that its step has. */
-function runTimeoutMs({ workflow, header }: Draft): number {
+/** 0 for none. A nested run has the time that its step has. */
+export function runTimeoutMs({ workflow, header }: Pick<Loaded, "workflow" | "header">): number {
   return workflow.timeoutMs || (header.parent ? 0 : (header.defaults?.runTimeoutMs ?? 0));
 }
 

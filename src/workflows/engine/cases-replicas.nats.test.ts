@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { startServers, type TestServers } from "../../../test/support/servers.ts";
 import { type StepWorker, startStepWorker, tellEnd } from "../../../test/support/step-worker.ts";
 import { until } from "../../../test/support/until.ts";
@@ -7,8 +7,10 @@ import {
   startWorkflowPlatform,
   type WorkflowPlatform,
 } from "../../../test/support/workflow-platform.ts";
+import type { RunStatus } from "../core/state.ts";
 import type { StepDocument, WorkflowDocument } from "../index.ts";
 import type { CommitReply, RunCommit } from "../store/index.ts";
+import { createLookOver } from "./look-over.ts";
 
 let servers: TestServers;
 let platform: WorkflowPlatform;
@@ -248,6 +250,36 @@ describe("what nobody has told", () => {
 
     const { error } = await platform.becomes(runId, "failed");
     expect(error?.message).toMatch(/step x failed: no; step a was not undone: job .* is lost/);
+  });
+
+  it.each<[string, object, object, RunStatus]>([
+    ["of a delay", { d: { type: "delay", delay_sec: 3_600 } }, {}, "succeeded"],
+    ["of an approval", { d: { type: "approval", timeout_sec: 3_600 } }, {}, "timed_out"],
+    [
+      "of a turn",
+      { d: { type: "loop", while: "true", steps: { a: { type: "approval" } }, timeout_sec: 3_600 } },
+      {},
+      "timed_out",
+    ],
+    ["of the run", { d: { type: "approval" } }, { timeout_sec: 3_600 }, "timed_out"],
+  ])("fires a timer %s that is lost", async (_, steps, more, status) => {
+    const { id } = await platform.define(steps as Record<string, StepDocument>, more);
+    const { engine, ports } = await addEngine();
+    const runId = await platform.start(id);
+    const lookOver = createLookOver(engine, ports);
+    const rows = await platform.redis.keys("*timers");
+    for (const key of rows) await platform.redis.del(key);
+
+    await lookOver(runId);
+    expect((await platform.run(runId)).status).not.toBe(status);
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 3_700_000 });
+    try {
+      await lookOver(runId);
+    } finally {
+      vi.useRealTimers();
+    }
+
+    await platform.becomes(runId, status);
   });
 
   it("does not take a job for lost that is still to be submitted", async () => {

@@ -1,4 +1,5 @@
-import { type FanState, terminalRuns } from "../core/state.ts";
+import { runTimeoutMs } from "../core/advance.ts";
+import { type FanState, type RunHeader, type StepState, terminalRuns } from "../core/state.ts";
 import type { CompiledWorkflow } from "../model/index.ts";
 import type { Engine } from "./engine.ts";
 import { reportStepEnd } from "./intake.ts";
@@ -9,7 +10,13 @@ const unitsPerLook = 200;
 /** Far longer than the copying of an earlier run's steps takes: whoever began it is gone. */
 const fillingMs = 600_000;
 
-/** Finds out about a run what no message has told: jobs of its steps that have ended, or that are lost altogether. */
+/** A timer that should have fired so long ago is not in Redis any more, say after a failover. */
+const overdueMs = 60_000;
+
+/**
+ * Finds out about a run what no message has told: jobs of its steps that have ended, or that are lost altogether, and
+ * timers that are.
+ */
 export function createLookOver(engine: Engine, ports: EnginePorts): (runId: string) => Promise<void> {
   const { runs, log } = ports;
 
@@ -28,6 +35,7 @@ export function createLookOver(engine: Engine, ports: EnginePorts): (runId: stri
       return;
     }
     if (header.status === "pending") await engine.apply(runId, { kind: "start" });
+    if (isOutOfTime(header, workflow)) await engine.apply(runId, { kind: "timer", stepKey: "", timer: "run" });
     if (header.dryRun) return; // it has no jobs
     await lookAtSteps(runId, workflow, header.letters);
     const undone = header.undo?.current === undefined ? undefined : workflow.steps[header.undo.current];
@@ -35,8 +43,8 @@ export function createLookOver(engine: Engine, ports: EnginePorts): (runId: stri
   }
 
   async function lookAtSteps(runId: string, workflow: CompiledWorkflow, letters: string): Promise<void> {
-    const running = workflow.steps.filter(({ index }) => letters[index] === "r").map(({ id }) => id);
-    const steps = await lookAtKeys(runId, running);
+    const begun = workflow.steps.filter(({ index }) => "rwp".includes(letters[index] ?? ".")).map(({ id }) => id);
+    const steps = await lookAtKeys(runId, begun);
     const turns: string[] = [];
     for (const [id, state] of steps) {
       if (state?.fan) await lookAtUnits(runId, id, state.fan);
@@ -58,11 +66,19 @@ export function createLookOver(engine: Engine, ports: EnginePorts): (runId: stri
   async function lookAtKeys(runId: string, keys: readonly string[]) {
     const { steps } = await runs.loadParts(runId, { steps: keys });
     for (const [key, state] of steps) {
+      if (state) await fireLost(runId, key, state);
       if (state?.status !== "running") continue;
       if (state.jobId) await lookAtJob(runId, key, state.jobId);
       if (state.runId) await lookAtRun(runId, key, state.runId);
     }
     return steps;
+  }
+
+  async function fireLost(runId: string, stepKey: string, state: StepState): Promise<void> {
+    const kind = timerOf(state);
+    if (!kind || Date.now() - (state.dueAt ?? Number.POSITIVE_INFINITY) < overdueMs) return;
+    log.warn({ run_id: runId, step: stepKey, timer: kind }, "timer was lost, it fires now");
+    await engine.apply(runId, { kind: "timer", stepKey, timer: kind });
   }
 
   async function lookAtJob(runId: string, stepKey: string, jobId: string): Promise<void> {
@@ -89,4 +105,18 @@ export function createLookOver(engine: Engine, ports: EnginePorts): (runId: stri
   }
 
   return lookOver;
+}
+
+/** What a step that is to be done at `dueAt` waits for. */
+function timerOf({ status, jobId }: StepState): "retry" | "due" | undefined {
+  if (status === "pending") return "retry";
+  if (status === "waiting") return "due";
+  return status === "running" && !jobId ? "due" : undefined; // the scheduler keeps the deadline of a job
+}
+
+function isOutOfTime(header: RunHeader, workflow: CompiledWorkflow): boolean {
+  const timeoutMs = runTimeoutMs({ header, workflow });
+  const { startedAt, status } = header;
+  if (timeoutMs <= 0 || startedAt === undefined || status === "compensating") return false;
+  return Date.now() - startedAt > timeoutMs + overdueMs;
 }

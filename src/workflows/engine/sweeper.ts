@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { DueTimer } from "../store/index.ts";
 import type { Engine } from "./engine.ts";
 import { createLookOver } from "./look-over.ts";
@@ -5,7 +6,7 @@ import { startLoop } from "./loop.ts";
 import type { EnginePorts } from "./ports.ts";
 
 export interface SweeperOptions {
-  /** How often timers are looked for. */
+  /** How often timers are looked for. Late by so much at most is one that is set shortly before it is due. */
   timerIntervalMs: number;
   /** How often what is owed is looked for. */
   sweepIntervalMs: number;
@@ -33,7 +34,8 @@ export function startSweeper(engine: Engine, ports: EnginePorts, options: Sweepe
   const firing = new Set<Promise<void>>();
 
   async function fire(timer: DueTimer): Promise<void> {
-    const { runId, stepKey, kind, dueMs } = timer;
+    const { runId, stepKey, kind, dueMs, inMs } = timer;
+    if (inMs > 0) await sleep(inMs);
     try {
       metrics.timerLagSeconds.record(Math.max(0, Date.now() - dueMs) / 1_000);
       const outcome = await engine.apply(runId, { kind: "timer", stepKey, timer: kind, dueMs });
@@ -43,10 +45,14 @@ export function startSweeper(engine: Engine, ports: EnginePorts, options: Sweepe
     }
   }
 
-  /** True when there may be more. Those that are due next do not wait until these are done. */
+  /**
+   * Takes what is due until the next look, so that it fires at its time and not at that of a look. True when there may be
+   * more. Those that are due next do not wait until these are done.
+   */
   async function fireDue(): Promise<boolean> {
     if (firing.size >= maxFiring) return false;
-    const due = await Promise.all(shards.map((shard) => runs.dueTimers(shard, timersPerShard, claimMs)));
+    const claim = { aheadMs: options.timerIntervalMs, claimMs };
+    const due = await Promise.all(shards.map((shard) => runs.dueTimers(shard, timersPerShard, claim)));
     for (const timer of due.flat()) {
       const fired = fire(timer).finally(() => firing.delete(fired));
       firing.add(fired);

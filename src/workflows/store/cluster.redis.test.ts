@@ -66,7 +66,7 @@ async function doEverything(): Promise<void> {
   await Promise.all(ids.map((id, n) => slots.acquire("t", id, n + 1)));
   await Promise.all(ids.map((id, n) => store.create(newRun(id, about(n), all))));
   for (const shard of Array(shards).keys()) {
-    const timers = await store.dueTimers(shard, 100, 60_000);
+    const timers = await store.dueTimers(shard, 100, { claimMs: 60_000 });
     await Promise.all(timers.map((timer) => store.dropTimer(timer)));
     for (const { runId, effects } of await store.owed(shard, 100, 0)) {
       store.settle(

@@ -87,11 +87,21 @@ export interface RunCommit extends RunChanges {
   settled?: readonly string[];
 }
 
+export interface TimerClaim {
+  /** Also timers that are due so soon. Default 0. */
+  aheadMs?: number;
+  /** Nobody else gets them for `aheadMs` and so much more. */
+  claimMs: number;
+}
+
 export interface DueTimer {
   runId: string;
   stepKey: string;
   kind: TimerKind;
+  /** By the clock of Redis. */
   dueMs: number;
+  /** How long after the answer it is due, ms; 0 when it is. */
+  inMs: number;
   /** When it will be due again unless a commit sets or removes it, ms. */
   claimedMs: number;
 }

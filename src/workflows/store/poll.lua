@@ -2,11 +2,11 @@
   KEYS[n] any key of the shard; the others share its hash tag and are derived from it
   ARGV[1] age from which an effect is overdue, ms
   ARGV    per key: operation and two more arguments
-          timers  most timers, for how long they are claimed (ms)
+          timers  most timers, how far ahead they are claimed and for how long (ms, comma)
           owed    most runs, for how long they are claimed (ms)
           watch   most runs, how long ago they were last looked at (ms)
           drop    a timer, the time to which it was claimed: removed unless it has been set anew
-  Returns per key {1, claimed until (ms), timer, due, ...}, {1, run, effect, ..., "", run, ...}, {1, rows forgotten, run, ...},
+  Returns per key {1, now (ms), claimed until (ms), timer, due, ...}, {1, run, effect, ..., "", run, ...}, {1, rows forgotten, run, ...},
   {1}; {-1, message} when it failed. ]]
 -- @define ended
 -- @include run
@@ -15,10 +15,11 @@ local overdue_ms = tonumber(ARGV[1])
 local most_effects, most_forgotten = 1000, 200 -- per call
 local operations = {}
 
-function operations.timers(prefix, most, claim_ms)
-  local timers, until_ms = prefix .. "timers", text(now_ms + tonumber(claim_ms))
-  local due = redis.call("ZRANGEBYSCORE", timers, "-inf", text(now_ms), "WITHSCORES", "LIMIT", 0, most)
-  local claimed = { 1, until_ms }
+function operations.timers(prefix, most, times)
+  local ahead_ms, claim_ms = string.match(times, "^(%d+),(%d+)$")
+  local timers, until_ms = prefix .. "timers", text(now_ms + ahead_ms + claim_ms)
+  local due = redis.call("ZRANGEBYSCORE", timers, "-inf", text(now_ms + ahead_ms), "WITHSCORES", "LIMIT", 0, most)
+  local claimed = { 1, text(now_ms), until_ms }
   for i = 1, #due, 2 do
     local run = string.match(due[i], "^[^|]*")
     local status = redis.call("HGET", prefix .. "run:" .. run, "s")

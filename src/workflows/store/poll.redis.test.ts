@@ -36,7 +36,7 @@ describe("dueTimers()", () => {
     const timers = Array.from({ length: 400 }, (_, n) => timer(`s[${n}]`, 1_000 + n));
     await store.create(newRun("r", {}, { timers: [...timers, timer("later", Date.now() + 60_000)] }));
 
-    const asked = Array.from({ length: 20 }, (_, n) => (n % 2 ? store : store2).dueTimers(0, 30, 60_000));
+    const asked = Array.from({ length: 20 }, (_, n) => (n % 2 ? store : store2).dueTimers(0, 30, { claimMs: 60_000 }));
     const given = await Promise.all(asked);
 
     expect(
@@ -47,24 +47,38 @@ describe("dueTimers()", () => {
     ).toEqual(timers.map((one) => one.stepKey).toSorted());
     for (const page of given) expect(page.map(({ dueMs }) => dueMs)).toEqual(page.map(({ dueMs }) => dueMs).toSorted());
     expect(given.flat().find(({ stepKey }) => stepKey === "s[0]")).toEqual({
-      ...{ runId: "r", stepKey: "s[0]", kind: "retry", dueMs: 1_000 },
+      ...{ runId: "r", stepKey: "s[0]", kind: "retry", dueMs: 1_000, inMs: 0 },
       claimedMs: expect.closeTo(Date.now() + 60_000, -4),
     });
+  });
+
+  it("gives timers ahead of their time, and says how long that is", async () => {
+    const [seconds, micros] = (await redis.time()).map(Number);
+    const nowMs = (seconds ?? 0) * 1_000 + Math.floor((micros ?? 0) / 1_000);
+    await store.create(newRun("r", {}, { timers: [timer("soon", nowMs + 5_000), timer("later", nowMs + 50_000)] }));
+
+    expect(await store.dueTimers(0, 10, { claimMs: 1_000 })).toEqual([]);
+    const ahead = await store.dueTimers(0, 10, { aheadMs: 10_000, claimMs: 1_000 });
+
+    expect(ahead).toMatchObject([{ stepKey: "soon", dueMs: nowMs + 5_000 }]);
+    expect(ahead[0]?.inMs).toBeGreaterThan(1_000);
+    expect(ahead[0]?.inMs).toBeLessThanOrEqual(5_000);
+    expect(ahead[0]?.claimedMs).toBeGreaterThanOrEqual(nowMs + 11_000);
   });
 
   it("gives a timer again when its claim is over", async () => {
     await store.create(newRun("r", {}, { timers: [timer("a", 1)] }));
 
-    expect(await store.dueTimers(0, 10, 30)).toHaveLength(1);
-    expect(await store2.dueTimers(0, 10, 30)).toEqual([]);
-    await expect.poll(() => store2.dueTimers(0, 10, 30)).toHaveLength(1);
+    expect(await store.dueTimers(0, 10, { claimMs: 30 })).toHaveLength(1);
+    expect(await store2.dueTimers(0, 10, { claimMs: 30 })).toEqual([]);
+    await expect.poll(() => store2.dueTimers(0, 10, { claimMs: 30 })).toHaveLength(1);
   });
 
   it("gives no timer that a commit has removed, and the time that a commit has set", async () => {
     await store.create(newRun("r", {}, { timers: [timer("a", 1), timer("b", 2)] }));
     await store.commit(commitOf(baseHeader("r"), 1, { timers: [timer("a", undefined), timer("b", 3)] }));
 
-    expect(await store.dueTimers(0, 10, 60_000)).toMatchObject([{ stepKey: "b", dueMs: 3 }]);
+    expect(await store.dueTimers(0, 10, { claimMs: 60_000 })).toMatchObject([{ stepKey: "b", dueMs: 3 }]);
   });
 
   it("forgets timers of runs that have ended or are gone", async () => {
@@ -72,7 +86,7 @@ describe("dueTimers()", () => {
     await store.commit(commitOf({ ...baseHeader("r"), status: "cancelled" }, 1));
     await redis.zadd(shardKeys(0).timers, 1, "gone|a|run");
 
-    expect(await store.dueTimers(0, 10, 0)).toEqual([]);
+    expect(await store.dueTimers(0, 10, { claimMs: 0 })).toEqual([]);
     expect(await redis.zcard(shardKeys(0).timers)).toBe(0);
   });
 
@@ -85,7 +99,7 @@ describe("dueTimers()", () => {
 describe("dropTimer()", () => {
   it("removes a claimed timer, and leaves one that was set meanwhile", async () => {
     await store.create(newRun("r", {}, { timers: [timer("a|b", 1), timer("c", 2)] }));
-    const [first, second] = await store.dueTimers(0, 10, 60_000);
+    const [first, second] = await store.dueTimers(0, 10, { claimMs: 60_000 });
     if (!first || !second) throw new Error("no timers");
     await store.commit(commitOf(baseHeader("r"), 1, { timers: [timer("c", 5)] }));
 

@@ -1,7 +1,7 @@
 import type { Batcher } from "../../redis/index.ts";
 import type { Effect, TimerKind } from "../core/state.ts";
 import { separator, shardKeys } from "./keys.ts";
-import type { DueTimer } from "./model.ts";
+import type { DueTimer, TimerClaim } from "./model.ts";
 import { timerMember } from "./write-args.ts";
 
 /** Rows of ended runs that one look at a shard takes out of the indexes, see poll.lua. */
@@ -9,22 +9,24 @@ const mostForgotten = 200;
 
 /** What is due in the shards. Calls made together are one call to Redis, or one for each shard on a cluster. */
 export interface Polls {
-  dueTimers(shard: number, limit: number, claimMs: number): Promise<DueTimer[]>;
+  dueTimers(shard: number, limit: number, claim: TimerClaim): Promise<DueTimer[]>;
   dropTimer(shard: number, timer: DueTimer): Promise<void>;
   owed(shard: number, limit: number, claimMs: number): Promise<{ runId: string; effects: Effect[] }[]>;
   unwatched(shard: number, limit: number, olderThanMs: number): Promise<string[]>;
 }
 
 export function createPolls(batcher: Batcher): Polls {
-  const ask = async (shard: number, operation: string, first: string | number, second: number) =>
+  const ask = async (shard: number, operation: string, first: string | number, second: string | number) =>
     (await batcher.run(shardKeys(shard).any, [operation, first, second])).slice(1).map(String);
 
   return {
-    async dueTimers(shard, limit, claimMs) {
-      const [claimed, ...rows] = await ask(shard, "timers", limit, claimMs);
+    async dueTimers(shard, limit, { aheadMs = 0, claimMs }) {
+      const [now, claimed, ...rows] = await ask(shard, "timers", limit, `${aheadMs},${claimMs}`);
       const timers: DueTimer[] = [];
       for (let at = 0; at < rows.length; at += 2) {
-        timers.push({ ...parseMember(rows[at] ?? ""), dueMs: Number(rows[at + 1]), claimedMs: Number(claimed) });
+        const dueMs = Number(rows[at + 1]);
+        const inMs = Math.max(0, dueMs - Number(now));
+        timers.push({ ...parseMember(rows[at] ?? ""), dueMs, inMs, claimedMs: Number(claimed) });
       }
       return timers;
     },

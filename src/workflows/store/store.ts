@@ -22,6 +22,7 @@ import type {
   NewRun,
   RunCommit,
   RunParts,
+  TimerClaim,
 } from "./model.ts";
 import { createPolls } from "./poll.ts";
 import { createSettledEffects } from "./settled.ts";
@@ -57,8 +58,8 @@ export interface RunStore {
   owes(runId: string, effectId: string): Promise<boolean>;
   /** Writes what `settle` has gathered. */
   flush(): Promise<void>;
-  /** Timers that are due, oldest first; nobody else gets them for `claimMs`. Those of runs that have ended are removed. */
-  dueTimers(shard: number, limit: number, claimMs: number): Promise<DueTimer[]>;
+  /** Timers that are due, oldest first; nobody else gets them for a while. Those of runs that have ended are removed. */
+  dueTimers(shard: number, limit: number, claim: TimerClaim): Promise<DueTimer[]>;
   /** Removes a timer that nothing waits for, unless it has been set since it was claimed. */
   dropTimer(timer: DueTimer): Promise<void>;
   /** Runs with the effects that they have owed for too long; nobody else gets them for `claimMs`. */
