@@ -3,7 +3,7 @@ import { measureThroughput, type Throughput } from "../measure.ts";
 import type { BenchOptions } from "../options.ts";
 import type { BenchProcess } from "../processes.ts";
 import type { Report } from "../report.ts";
-import { median, quantile } from "../statistics.ts";
+import { mean, median, quantile } from "../statistics.ts";
 import { formatNumber, renderTable } from "../table.ts";
 import { checkAtLeast, checkAtMost } from "../threshold.ts";
 import { chainLength } from "./definitions.ts";
@@ -37,30 +37,64 @@ export async function measureSteps(options: BenchOptions, log: (line: string) =>
   return toReport(turns, options);
 }
 
+/** Jobs and steps in alternating slices, because Redis fills and the host has moods: both must meet the same of them. */
+const slices = 3;
+
 async function measureTurn(system: WorkflowSystem, options: BenchOptions): Promise<Turn> {
   const { servers, processes } = system;
-  const runsOf = (jobs: number) => Math.max(1, Math.floor(jobs / chainLength));
-  const runOptions = { ...options, jobs: runsOf(options.jobs), inFlight: runsOf(options.inFlight) };
-  const batched = { ...runOptions, batch: runsOf(options.batch) };
-  const single = { ...runOptions, batch: 1 };
-  const { jobs, singleJobs, loneJobMs } = await system.withJobsClient(async (client) => {
-    const of = { client, processes: [...processes, client] };
-    const jobs = await measureThroughput(of, servers, options);
-    const singleJobs = await measureThroughput(of, servers, { ...options, batch: 1 });
+  const ofJobs = (batch: number) =>
+    system.withJobsClient((client) => {
+      const plan = { ...options, jobs: Math.ceil(options.jobs / slices), batch };
+      return measureThroughput({ client, processes: [...processes, client] }, servers, plan);
+    });
+  // A run has one step under way: as many runs are as many jobs in flight.
+  const ofSteps = (batch: number) =>
+    system.withRunsClient(async (client) => {
+      const plan = { ...options, jobs: Math.ceil(options.jobs / slices / chainLength), batch };
+      return perStep(await measureThroughput({ client, processes: [...processes, client] }, servers, plan));
+    });
+  const [jobs, steps] = await inTurns(
+    () => ofJobs(options.batch),
+    () => ofSteps(options.batch),
+  );
+  const [singleJobs, singleSteps] = await inTurns(
+    () => ofJobs(1),
+    () => ofSteps(1),
+  );
+  const loneJobMs = await system.withJobsClient(async (client) => {
     await sleep(1_000);
-    return { jobs, singleJobs, loneJobMs: await medianOfLone(client, options.lone) };
+    return medianOfLone(client, options.lone);
   });
-  const { runs, singleRuns, loneRunMs } = await system.withRunsClient(async (client) => {
-    const of = { client, processes: [...processes, client] };
-    const runs = await measureThroughput(of, servers, batched);
-    const singleRuns = await measureThroughput(of, servers, single);
+  const loneRunMs = await system.withRunsClient(async (client) => {
     await sleep(1_000);
     const loneMs = await medianOfLone(client, Math.ceil(options.lone / chainLength));
     await client.ask("verify", null);
-    return { runs, singleRuns, loneRunMs: loneMs };
+    return loneMs;
   });
   await system.withJobsClient((client) => client.ask("verify", null)); // the steps' jobs are jobs of the same topic
-  return { jobs, singleJobs, steps: perStep(runs), singleSteps: perStep(singleRuns), loneJobMs, loneRunMs };
+  return { jobs, singleJobs, steps, singleSteps, loneJobMs, loneRunMs };
+}
+
+/** The first slice of each is left out: it is the warm-up. */
+async function inTurns(
+  measureFirst: () => Promise<Throughput>,
+  measureSecond: () => Promise<Throughput>,
+): Promise<[Throughput, Throughput]> {
+  const first: Throughput[] = [];
+  const second: Throughput[] = [];
+  for (let slice = 0; slice <= slices; slice++) {
+    first.push(await measureFirst());
+    second.push(await measureSecond());
+  }
+  return [together(first.slice(1)), together(second.slice(1))];
+}
+
+/** Slices of as many jobs each as one measurement. */
+function together(parts: readonly Throughput[]): Throughput {
+  const names = Object.keys(parts[0]?.cpuUsPerJob ?? {});
+  const cpu = names.map((name) => [name, mean(parts.map(({ cpuUsPerJob }) => cpuUsPerJob[name] ?? Number.NaN))]);
+  const secondsPerJob = mean(parts.map(({ jobsPerSecond }) => 1 / jobsPerSecond));
+  return { jobsPerSecond: 1 / secondsPerJob, cpuUsPerJob: Object.fromEntries(cpu) };
 }
 
 /** The first two thirds are warm-up. */

@@ -33,16 +33,22 @@ local function create(n, job)
   local prefix = string.sub(job, 1, 6) -- "{jNN}:"
   local created = string.format("%.0f", now_us + n - 1) -- unique in this call, so that pages have a total order
   local due = now_ms + replay_ms
-  redis.call("HSET", job, "state", "PENDING", "request", request, "digest", digest, "tenant", tenant, "topic", topic,
-    "priority", priority, "created", created, "@" .. created, "PENDING|0||")
-  if trace ~= "" then redis.call("HSET", job, "trace", trace) end
-  if ARGV[at + 12] ~= "" then redis.call("HSET", job, "submitter", ARGV[at + 12]) end
-  if ARGV[at + 17] ~= "" then redis.call("HSET", job, "run", ARGV[at + 17]) end
-  if fingerprint ~= "" then redis.call("HSET", job, "fingerprint", fingerprint) end
+  local more = {}
+  local function add(field, value)
+    if value == "" then return end
+    more[#more + 1] = field
+    more[#more + 1] = value
+  end
+  add("trace", trace)
+  add("submitter", ARGV[at + 12])
+  add("run", ARGV[at + 17])
+  add("fingerprint", fingerprint)
   if deadline_ms > 0 then
-    redis.call("HSET", job, "deadline", string.format("%.0f", now_ms + deadline_ms))
+    add("deadline", string.format("%.0f", now_ms + deadline_ms))
     due = math.min(due, now_ms + deadline_ms)
   end
+  redis.call("HSET", job, "state", "PENDING", "request", request, "digest", digest, "tenant", tenant, "topic", topic,
+    "priority", priority, "created", created, "@" .. created, "PENDING|0||", unpack(more))
   redis.call("ZADD", prefix .. "timers", due, id)
   index(prefix .. "idx:recent", created, id, ARGV[at + 13])
   index(prefix .. "idx:tenant:" .. tenant, created, id, ARGV[at + 14])

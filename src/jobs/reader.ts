@@ -1,5 +1,5 @@
 import type { DecisionRecord } from "@cordum/proto/cordum/v1/job_pb.js";
-import { type RedisClient, shardOf } from "../redis/index.ts";
+import { type RedisClient, readsOn, shardOf } from "../redis/index.ts";
 import { type Cursor, decodeCursor, encodeCursor } from "./cursor.ts";
 import { hasIndex, jobKey, shardKeys } from "./keys.ts";
 import { readIndex } from "./read-index.ts";
@@ -94,8 +94,9 @@ export function createJobReader(redis: RedisClient, shards: number): JobReader {
     get,
     getMany,
     async end(id) {
-      const fields = ["state", "result_ptr", "error_code", "error_message", "scan"] as const;
-      const [state, resultPtr, errorCode, errorMessage, scan] = await redis.hmget(jobKey(id, shards), ...fields);
+      const fields = ["state", "result_ptr", "error_code", "error_message", "scan"];
+      const [reply] = await readsOn(redis).all([["hmget", jobKey(id, shards), ...fields]]);
+      const [state, resultPtr, errorCode, errorMessage, scan] = reply as (string | null)[];
       if (!state || !isTerminalName(state) || scan === "1") return undefined;
       return { state, resultPtr: resultPtr ?? "", errorCode: errorCode ?? "", errorMessage: errorMessage ?? "" };
     },

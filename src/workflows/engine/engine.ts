@@ -1,7 +1,9 @@
 import { DomainError } from "../../errors/index.ts";
 import { compileSchema, formatViolations } from "../../schemas/index.ts";
 import type { EventOutcome } from "../core/outcome.ts";
+import { jsonSize } from "../core/size.ts";
 import { type Effect, type RunEvent, terminalRuns } from "../core/state.ts";
+import type { Json } from "../expressions/index.ts";
 import type { CompiledWorkflow } from "../model/index.ts";
 import type { CreateReply, NewRun } from "../store/index.ts";
 import { type ActorPorts, type Committed, RunActor, remember, toWrites } from "./actor.ts";
@@ -108,7 +110,7 @@ export function createEngine(ports: EnginePorts): Engine {
     publishRun(ports.bus, undefined, run.header, reply.atUs);
     remember(loaded.parts, changes);
     onCommit({ before: run.header, loaded, changes, atUs: reply.atUs });
-    delete loaded.parts.input; // it may be large, and most often another process goes on with the run
+    if (!isSmall(run.input)) delete loaded.parts.input; // most often another process goes on with the run
     actorOf(id).adopt(loaded);
     return reply;
   }
@@ -135,7 +137,10 @@ export function createEngine(ports: EnginePorts): Engine {
     const { id } = header;
     const { input } = parts;
     const readInput = memo(async () => {
-      return input !== undefined ? input : ((await runs.loadParts(id, { input: true })).input ?? null);
+      if (input !== undefined) return input;
+      const { input: read = null } = await runs.loadParts(id, { input: true });
+      if (isSmall(read)) parts.input = read; // the steps that follow ask for it, too
+      return read;
     });
     return {
       header,
@@ -214,6 +219,13 @@ export function createEngine(ports: EnginePorts): Engine {
       await runs.flush();
     },
   };
+}
+
+/** Of inputs that are not larger, bytes as JSON, many may stay in memory. */
+const smallInput = 2_048;
+
+function isSmall(input: Json): boolean {
+  return jsonSize(input, smallInput) <= smallInput;
 }
 
 function memo<T>(read: () => Promise<T>): () => Promise<T> {

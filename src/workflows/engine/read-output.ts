@@ -1,5 +1,5 @@
 import { isShallow } from "../../jobs/index.ts";
-import type { RedisClient } from "../../redis/index.ts";
+import { type RedisClient, readsOn } from "../../redis/index.ts";
 import type { StepOutput } from "../core/state.ts";
 import type { Json } from "../expressions/index.ts";
 
@@ -31,7 +31,8 @@ function isOwnResult(key: string, jobId: string): boolean {
 }
 
 async function readValue(redis: RedisClient, key: string, maxBytes: number): Promise<Omit<StepOutput, "resultPtr">> {
-  const bytes = await redis.getrangeBuffer(key, 0, maxBytes);
+  const [reply] = await readsOn(redis).all([["getrangeBuffer", key, 0, maxBytes]]);
+  const bytes = reply as Buffer;
   if (bytes.length === 0 || bytes.length > maxBytes) return { isInlined: false };
   const output = parseOutput(bytes.toString());
   return isShallow(output, maxDepth) ? { output, isInlined: true } : { isInlined: false };

@@ -1,11 +1,11 @@
-import type { RedisClient } from "../../redis/index.ts";
+import { type ReadCommand, type RedisClient, readsOn } from "../../redis/index.ts";
 import type { Json } from "../expressions/index.ts";
 import { partKeys } from "./keys.ts";
 import type { ContextEntry, LoadedParts, LoadedRun, RunParts } from "./model.ts";
 
 /** One command, and what becomes of its reply. */
 interface Read {
-  command: (string | number)[];
+  command: ReadCommand;
   take(reply: unknown): void;
 }
 
@@ -40,11 +40,8 @@ function emptyParts(): LoadedParts {
 
 async function readAll(redis: RedisClient, reads: readonly Read[]): Promise<void> {
   if (reads.length === 0) return;
-  const replies = await redis.pipeline(reads.map(({ command }) => command)).exec();
-  for (const [index, [error, reply]] of (replies ?? []).entries()) {
-    if (error) throw error;
-    reads[index]?.take(reply);
-  }
+  const replies = await readsOn(redis).all(reads.map(({ command }) => command));
+  for (const [index, reply] of replies.entries()) reads[index]?.take(reply);
 }
 
 function readsOf(key: string, wanted: RunParts, parts: LoadedParts): Read[] {

@@ -14,9 +14,11 @@ let slots: RunSlots;
 beforeAll(async () => {
   servers = await startServers();
   redis = await openRedis({ url: servers.redisUrl });
-  slots = createRunSlots(redis, shards);
 });
-beforeEach(() => redis.flushall());
+beforeEach(async () => {
+  await redis.flushall();
+  slots = createRunSlots(redis, shards); // a new process: it knows of no tenant
+});
 afterAll(async () => {
   redis.disconnect();
   await servers.stop();

@@ -39,6 +39,9 @@ export interface RunSlots {
 /** About so many tenants in one call of `reclaim`, and so many slots, but some of each tenant. */
 const [maxTenants, maxSlots, minSlots] = [100, 1_000, 20];
 
+const listEveryMs = 60_000;
+const maxListed = 10_000;
+
 interface ReclaimStep {
   nowMs: number;
   olderThanMs: number;
@@ -47,7 +50,23 @@ interface ReclaimStep {
 
 export function createRunSlots(redis: RedisClient, shards: number): RunSlots {
   const takes = createBatcher(redis, { script: takeScript, isCluster: redis instanceof Cluster });
+  /** Tenants that this process has listed, and when, ms of the monotonic clock. */
+  const listed = new Map<string, number>();
+  /** Slots that are given back in this turn of the event loop, by tenant. */
+  const releasing = new Map<string, { runIds: string[]; done: Promise<void> }>();
   let cursor = "0";
+
+  /**
+   * A slot of a tenant that is not listed would leak. Said again now and then: Redis may have lost it. Whoever is held up
+   * by leaked slots takes one, too, and lists the tenant.
+   */
+  async function list(tenant: string): Promise<void> {
+    const nowMs = performance.now();
+    if (nowMs - (listed.get(tenant) ?? Number.NEGATIVE_INFINITY) < listEveryMs) return;
+    await redis.sadd(slotKeys.tenants, tenant);
+    if (listed.size >= maxListed) listed.clear();
+    listed.set(tenant, nowMs);
+  }
 
   /** Among these runs those that hold a slot without need. */
   async function leaked(runIds: readonly string[]): Promise<string[]> {
@@ -70,11 +89,22 @@ export function createRunSlots(redis: RedisClient, shards: number): RunSlots {
 
   return {
     async acquire(tenant, runId, limit) {
-      await redis.sadd(slotKeys.tenants, tenant); // first: a slot of a tenant that is not listed could leak for ever
+      await list(tenant);
       return Number((await takes.run(slotKeys.slots(tenant), [runId, limit ?? ""]))[0]) === 1;
     },
-    async release(tenant, runId) {
-      await redis.zrem(slotKeys.slots(tenant), runId);
+    release(tenant, runId) {
+      const open = releasing.get(tenant);
+      if (open) {
+        open.runIds.push(runId);
+        return open.done;
+      }
+      const runIds = [runId];
+      const done = new Promise<void>((resolve) => process.nextTick(resolve)).then(async () => {
+        releasing.delete(tenant);
+        await redis.zrem(slotKeys.slots(tenant), ...runIds);
+      });
+      releasing.set(tenant, { runIds, done });
+      return done;
     },
     async nest(tenant, rootId, keepMs) {
       const key = slotKeys.nested(tenant, rootId);
