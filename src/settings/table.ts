@@ -329,7 +329,7 @@ export const table = {
       "WORKFLOW_WATCH_AFTER",
       duration({ min: second, max: day }),
       10 * minute,
-      "A run that nobody has looked at for so long is looked over: its steps' jobs are compared with their records.",
+      "A run that nobody has looked at for so long is looked over: its steps' jobs and times are compared with their records, at most 64 runs a second.",
     ),
     maxNestedRuns: variable(
       "WORKFLOW_MAX_NESTED_RUNS",

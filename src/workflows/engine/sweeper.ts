@@ -20,7 +20,9 @@ const timersPerShard = 500;
 /** Timers at work at once; while there are more, none are taken. */
 const maxFiring = 2_000;
 const owedPerShard = 50;
-const watchedPerShard = 20;
+/** A look costs 60 µs of CPU: with 16 shards 0.4 % of a core, however many runs wait. */
+const watchedPerShard = 4;
+const watchedAtOnce = 32;
 const slotsAfterMs = 60_000;
 /** With what one look reads, a hundred thousand runs under way are gone through in minutes and cost nothing. */
 const slotsIntervalMs = 5_000;
@@ -70,14 +72,19 @@ export function startSweeper(engine: Engine, ports: EnginePorts, options: Sweepe
     return owed.some((list) => list.length >= owedPerShard);
   }
 
+  /** No faster when there are more: with a hundred thousand runs under way, each has its turn every 26 minutes. */
   async function lookAtQuiet(): Promise<boolean> {
     const quiet = await Promise.all(
       shards.map((shard) => runs.unwatched(shard, watchedPerShard, options.watchAfterMs)),
     );
-    for (const runId of quiet.flat()) {
-      await lookOver(runId).catch((error) => log.warn({ err: error, run_id: runId }, "run not looked over"));
+    const runIds = quiet.flat();
+    const lookAt = (runId: string) =>
+      lookOver(runId).catch((error) => log.warn({ err: error, run_id: runId }, "run not looked over"));
+    // Some at once: their reads share round trips.
+    for (let at = 0; at < runIds.length; at += watchedAtOnce) {
+      await Promise.all(runIds.slice(at, at + watchedAtOnce).map(lookAt));
     }
-    return quiet.some((list) => list.length >= watchedPerShard);
+    return false;
   }
 
   const loop = (name: string, step: () => Promise<boolean>, intervalMs: number) =>

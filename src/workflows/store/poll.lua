@@ -79,7 +79,9 @@ function operations.watch(prefix, most, older_ms)
     if redis.call("EXISTS", prefix .. "run:" .. run) == 0 then
       redis.call("ZREM", active, run)
     else
-      redis.call("ZADD", active, now_ms, run)
+      -- Those that were looked at together are not the next time: what began in one minute would be looked at in one.
+      local early_ms = (now_ms + #seen * 7919) % math.max(1, older_ms / 2)
+      redis.call("ZADD", active, text(now_ms - early_ms), run)
       seen[#seen + 1] = run
     end
   end
