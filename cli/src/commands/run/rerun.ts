@@ -18,6 +18,10 @@ export default class RunRerun extends RunCommand {
     input: Flags.string({
       summary: "Another input: a JSON object, @file, the path of a file, or - for standard input.",
     }),
+    "idempotency-key": Flags.string({
+      summary: "The same key and call answer with the first new run, not a second one.",
+      default: "",
+    }),
     current: Flags.boolean({
       summary: "With the workflow as it is now. Default: as it was for the earlier run.",
     }),
@@ -34,6 +38,7 @@ export default class RunRerun extends RunCommand {
       fromStep: flags["from-step"],
       dryRun: flags["dry-run"] ?? false,
       useCurrentWorkflow: flags.current ?? false,
+      idempotencyKey: flags["idempotency-key"],
       ...(input === undefined ? {} : { input }),
     };
     const { runId } = await clients.runs.rerunRun(request, this.callOptions);

@@ -255,7 +255,8 @@ describe("run rerun", () => {
       requests.push(request);
       return { runId: "r2" };
     };
-    const argv = ["run", "rerun", "r1", "--from-step", "pay", "--input", '{"amount":1}', "--current"];
+    const keyed = ["--idempotency-key", "again-1"];
+    const argv = ["run", "rerun", "r1", "--from-step", "pay", "--input", '{"amount":1}', "--current", ...keyed];
 
     const { stdout } = await run(argv, { rerunRun });
 
@@ -266,6 +267,7 @@ describe("run rerun", () => {
       input: { amount: 1 },
       useCurrentWorkflow: true,
       dryRun: false,
+      idempotencyKey: "again-1",
     });
   });
 
