@@ -251,6 +251,15 @@ describe("parseWorkflow()", () => {
     );
   });
 
+  it("refuses __proto__ as a key, in a value as in a text", () => {
+    const value = JSON.parse('{"id":"w","steps":{"a":{"topic":"job.a","input":{"x":[{"__proto__":{"y":1}}]}}}}');
+
+    for (const { document, problems } of [parseValue(value), parseText(JSON.stringify(value))]) {
+      expect(document).toBeUndefined();
+      expect(problems).toMatchObject([{ code: "invalid_key", message: "__proto__ cannot be a key", path: "" }]);
+    }
+  });
+
   it("accepts what it has given", () => {
     for (const file of readdirSync(folder)) {
       const { document } = parseText(readFileSync(`${folder}/${file}`, "utf8"));

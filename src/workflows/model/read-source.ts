@@ -14,7 +14,7 @@ export const maxDepth = 64;
 export function readSource(source: WorkflowSource): ReadSource {
   if (source.kind === "text") return readText(source.text);
   const problems = new ProblemList(nowhere);
-  if (isJson(source.value, 0)) return { value: source.value, problems };
+  if (isJson(source.value, 0)) return { value: withoutPrototypes(source.value, problems), problems };
   problems.error("invalid_document", [], `the document is no JSON, or is nested deeper than ${maxDepth} levels`);
   return { value: undefined, problems };
 }
@@ -27,6 +27,18 @@ function readText(text: string): ReadSource {
   const problems = new ProblemList(() => ({ line: 1, column: 1 }));
   problems.error("too_large", [], `the document has ${bytes} bytes; ${maxSourceBytes} are the most`);
   return { value: undefined, problems };
+}
+
+/** As in a text: such a key would turn into the prototype of what is made of the object later. */
+function withoutPrototypes(value: Json, problems: ProblemList): Json {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map((item) => withoutPrototypes(item, problems));
+  const entries: [string, Json][] = [];
+  for (const [key, item] of Object.entries(value)) {
+    if (key === "__proto__") problems.error("invalid_key", [], "__proto__ cannot be a key");
+    else entries.push([key, withoutPrototypes(item, problems)]);
+  }
+  return Object.fromEntries(entries);
 }
 
 function isJson(value: unknown, depth: number): value is Json {
