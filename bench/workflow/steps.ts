@@ -50,7 +50,8 @@ async function measureTurn(system: WorkflowSystem, options: BenchOptions): Promi
   // A run has one step under way: as many runs are as many jobs in flight.
   const ofSteps = (batch: number) =>
     system.withRunsClient(async (client) => {
-      const plan = { ...options, jobs: Math.ceil(options.jobs / slices / chainLength), batch };
+      const runs = (jobs: number) => Math.ceil(jobs / chainLength);
+      const plan = { ...options, jobs: runs(options.jobs / slices), batch: runs(batch) };
       return perStep(await measureThroughput({ client, processes: [...processes, client] }, servers, plan));
     });
   const [jobs, steps] = await inTurns(

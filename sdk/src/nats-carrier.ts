@@ -34,6 +34,8 @@ import type {
 
 const maxJobsPerHeartbeat = 500;
 const reconnectMs = 250;
+/** What a server that is away may hold up the end of a worker. */
+const flushMs = 1_000;
 const answers: Record<DispatchAnswer, Uint8Array> = {
   accepted: Buffer.from("accepted"),
   busy: Buffer.from("busy"),
@@ -138,8 +140,9 @@ export class NatsCarrier implements WorkerCarrier {
   async close(): Promise<void> {
     this.#stop.abort();
     this.#results.close(new Error("the worker is closed"));
-    this.#jobs?.unsubscribe(); // before the flush: who dispatches from now on hears at once that nobody is there
-    await this.#nats?.flush().catch(() => undefined);
+    // Those that are on their way are still answered; who dispatches afterwards hears at once that nobody is there.
+    const drained = Promise.allSettled([this.#jobs?.drain(), this.#nats?.flush()]);
+    await Promise.race([drained, sleep(flushMs, undefined, { ref: false })]);
     await this.#nats?.close();
     await this.#payloads.close();
     this.#resolveClosed(undefined);

@@ -41,7 +41,7 @@ export function createJobService({ jobs, reader, payloads }: JobServiceDeps): Se
       return jobs.submit(request, submitterOf(request, context));
     },
     async submitJobs(request, context) {
-      const results = await eachItem(request.jobs, "jobs", async (job) => {
+      const results = await eachItem(request.jobs, "jobs", context, async (job) => {
         checkRules(SubmitJobRequestSchema, job);
         return await jobs.submit(job, submitterOf(job, context));
       });

@@ -48,6 +48,7 @@ function createGathered(redis: RedisClient): Reads {
     try {
       const commands = entries.flatMap((entry) => toCommands(entry.commands));
       const results = (await redis.pipeline(commands).exec()) ?? [];
+      if (results.every(([error]) => isSilence(error))) failWaiting(results[0]?.[0]);
       let at = 0;
       for (const { commands, resolve, reject } of entries) {
         const own = results.slice(at, at + commands.length);
@@ -64,6 +65,11 @@ function createGathered(redis: RedisClient): Reads {
       trips--;
       if (waiting.length > 0) schedule();
     }
+  }
+
+  /** Trips that wait would each be as long in vain. */
+  function failWaiting(error: unknown): void {
+    for (const { reject } of waiting.splice(0)) reject(error);
   }
 
   function takeNext(): Entry[] {
@@ -99,6 +105,11 @@ function createGathered(redis: RedisClient): Reads {
         if (trips < maxTrips) schedule();
       }),
   };
+}
+
+/** The server has not answered within the time that a command has. */
+function isSilence(error: Error | null | undefined): boolean {
+  return error?.message === "Command timed out" || error?.name === "MaxRetriesPerRequestError";
 }
 
 function toCommands(commands: readonly ReadCommand[]): (string | number)[][] {

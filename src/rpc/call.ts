@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { type Code, createContextKey } from "@connectrpc/connect";
+import { type Code, type ConnectError, createContextKey } from "@connectrpc/connect";
 
 /** What the server notes about one HTTP request while it serves it. */
 export interface Call {
@@ -16,6 +16,8 @@ export interface Call {
   reason?: string;
   tenant?: string;
   keyId?: string;
+  /** Failures of ours that single items of the call were told of; logged at its end. */
+  readonly faults?: ConnectError[];
 }
 
 const noCall: Call = { requestId: "", remoteAddress: "", verb: "", route: "" };

@@ -11,6 +11,9 @@ import { mapMessages } from "./map-messages.ts";
 /** Of a thousand wrong items the first few tell the story. */
 const maxViolations = 20;
 
+/** The failures of items that one call may put into the log. */
+const maxFaults = 10;
+
 /**
  * Turns what handlers throw into what callers may see, also while a stream is read. Failures of ours are logged here,
  * once, with their cause.
@@ -18,12 +21,14 @@ const maxViolations = 20;
 export function mapErrors(log: Logger): Interceptor {
   return (next) => async (request) => {
     const { contextValues, signal } = request;
+    const report = (error: ConnectError, message: string): void => {
+      const { route, requestId } = contextValues.get(callKey);
+      log.error({ err: error.cause ?? error, route, request_id: requestId }, message);
+    };
     const fail = (reason: unknown): never => {
       const call = contextValues.get(callKey);
       const error = isAbort(reason) && signal.reason instanceof ConnectError ? signal.reason : toConnectError(reason);
-      if (isInternal(error)) {
-        log.error({ err: error.cause ?? error, route: call.route, request_id: call.requestId }, "call failed");
-      }
+      if (isInternal(error)) report(error, "call failed");
       call.code = error.code;
       if (error.cause instanceof DomainError) call.reason = error.cause.reason;
       throw error;
@@ -35,6 +40,8 @@ export function mapErrors(log: Logger): Interceptor {
     };
     try {
       const response = await next(request);
+      const { faults = [] } = contextValues.get(callKey);
+      for (const fault of faults.splice(0, maxFaults)) report(fault, "item of a call failed");
       if (!response.stream) return response;
       return { ...response, message: mapMessages(response.message, { fail, atEnd }) };
     } catch (reason) {

@@ -37,6 +37,7 @@ export function createObserver(log: Logger): Observer {
       requestId: requestIdOf(request.headers["x-request-id"]),
       remoteAddress: remoteAddressOf(request),
       verb: method,
+      faults: [],
       route: "unmatched",
     };
     const parent = propagation.extract(context.active(), request.headers);

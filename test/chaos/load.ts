@@ -89,12 +89,17 @@ export function startLoad(options: LoadOptions): Load {
     for (const { request } of batch) request.idempotencyKey ||= randomUUID(); // only so may the call be repeated
     const jobs = batch.map(({ request }) => request);
     const answer = await untilAnswered(true, (client, call) => client.jobs.submitJobs({ jobs }, call));
-    for (const [index, { jobId, errorMessage }] of answer?.results.entries() ?? []) {
-      const { kind = "", request } = batch[index] ?? {};
-      const idempotencyKey = request?.idempotencyKey ?? "";
-      if (jobId === "") ledger.complain(`a good job was refused in a batch: ${errorMessage}`);
-      else ledger.accept({ jobId, kind, idempotencyKey, atMs: Date.now() });
+    const unknown: Submission[] = [];
+    for (const [index, submission] of batch.entries()) {
+      const { jobId = "", errorCode, errorMessage } = answer?.results[index] ?? {};
+      const { kind, request } = submission;
+      if (answer === undefined || errorCode === "unavailable") unknown.push(submission);
+      else if (jobId === "") ledger.complain(`a good job was refused in a batch: ${errorMessage}`);
+      else ledger.accept({ jobId, kind, idempotencyKey: request.idempotencyKey, atMs: Date.now() });
     }
+    if (answer === undefined || unknown.length === 0 || isStopped) return;
+    await sleep(200);
+    await submitBatch(unknown);
   }
 
   async function cancelSoon(jobId: string): Promise<void> {

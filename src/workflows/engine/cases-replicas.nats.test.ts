@@ -59,6 +59,21 @@ async function step(runId: string, key: string) {
   return found && { ...found.state, output: found.output };
 }
 
+async function loseTimers(): Promise<void> {
+  const rows = await platform.redis.keys("{w*timers");
+  if (rows.length > 0) await platform.redis.del(...rows);
+}
+
+/** A little more than an hour from now, by the clock of this process. */
+async function lookOverLater({ engine, ports }: Pick<EngineReplica, "engine" | "ports">, runId: string): Promise<void> {
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 3_700_000 });
+  try {
+    await createLookOver(engine, ports)(runId);
+  } finally {
+    vi.useRealTimers();
+  }
+}
+
 /** What this engine submits from now on is not submitted. */
 function loseSubmits({ ports }: EngineReplica): void {
   ports.jobs.submitRequest = async ({ jobId }) => ({ jobId, traceId: "" });
@@ -266,20 +281,57 @@ describe("what nobody has told", () => {
     const { id } = await platform.define(steps as Record<string, StepDocument>, more);
     const { engine, ports } = await addEngine();
     const runId = await platform.start(id);
-    const lookOver = createLookOver(engine, ports);
-    const rows = await platform.redis.keys("*timers");
-    for (const key of rows) await platform.redis.del(key);
+    await loseTimers();
 
-    await lookOver(runId);
+    await createLookOver(engine, ports)(runId);
     expect((await platform.run(runId)).status).not.toBe(status);
-    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 3_700_000 });
-    try {
-      await lookOver(runId);
-    } finally {
-      vi.useRealTimers();
-    }
+    await lookOverLater({ engine, ports }, runId);
 
     await platform.becomes(runId, status);
+  });
+
+  const hourly = { max_retries: 1, initial_backoff_sec: 3_600, max_backoff_sec: 3_600 };
+  const becomesPending = (runId: string, key: string) =>
+    until(`${key} to wait for its retry`, async () => (await step(runId, key))?.status === "pending");
+
+  it.each<[string, string, StepDocument]>([
+    ["a step", "x", { retry: hourly }],
+    ["a unit", "x[0]", { retry: hourly, for_each: "[1]" }],
+    ["a turn of a loop", "x[0]", { retry: hourly, type: "loop", until: "true" }],
+  ])("makes the retry of %s whose timer is lost", async (_, key, more) => {
+    const replica = await addEngine();
+    const runId = await run({ x: hands.job(more) });
+    await hands.fail(runId, key);
+    await becomesPending(runId, key);
+    await loseTimers();
+
+    await lookOverLater(replica, runId);
+
+    await hands.succeed(runId, `${key}@2`);
+    await platform.becomes(runId, "succeeded");
+  });
+
+  it("leaves alone what is past its time and waits for a free place, or for who resumes the run", async () => {
+    const replica = await addEngine();
+    const quick = { max_retries: 1, initial_backoff_sec: 0.05 };
+    const fan = await run({ x: hands.job({ retry: quick, for_each: "[1, 2]", max_parallel: 1 }) });
+    await hands.fail(fan, "x[0]");
+    await hands.request(fan, "x[1]");
+    await until("the backoff to be over", async () => (await step(fan, "x"))?.fan?.due.length === 1);
+    const paused = await run({ x: hands.job({ retry: hourly }) });
+    await hands.fail(paused, "x");
+    await becomesPending(paused, "x");
+    await replica.engine.apply(paused, { kind: "pause", by: "ada" });
+    const versions = () =>
+      Promise.all([fan, paused].map(async (id) => (await platform.ports.runs.load(id, {}))?.version));
+    const before = await versions();
+
+    await lookOverLater(replica, fan);
+    await lookOverLater(replica, paused);
+
+    expect(await versions()).toEqual(before);
+    await replica.engine.apply(paused, { kind: "cancel", reason: "", by: "test" });
+    await replica.engine.apply(fan, { kind: "cancel", reason: "", by: "test" });
   });
 
   it("does not take a job for lost that is still to be submitted", async () => {

@@ -10,6 +10,8 @@ const unitsPerLook = 200;
 /** Far longer than the copying of an earlier run's steps takes: whoever began it is gone. */
 const fillingMs = 600_000;
 
+type IsHeld = (key: string, state: StepState) => boolean;
+
 /** A timer that should have fired so long ago is not in Redis any more, say after a failover. */
 const overdueMs = 60_000;
 
@@ -37,36 +39,40 @@ export function createLookOver(engine: Engine, ports: EnginePorts): (runId: stri
     if (header.status === "pending") await engine.apply(runId, { kind: "start" });
     if (isOutOfTime(header, workflow)) await engine.apply(runId, { kind: "timer", stepKey: "", timer: "run" });
     if (header.dryRun) return; // it has no jobs
-    await lookAtSteps(runId, workflow, header.letters);
+    await lookAtSteps(header, workflow);
     const undone = header.undo?.current === undefined ? undefined : workflow.steps[header.undo.current];
     if (undone) await lookAtKeys(runId, [`${undone.id}!undo`]);
   }
 
-  async function lookAtSteps(runId: string, workflow: CompiledWorkflow, letters: string): Promise<void> {
+  async function lookAtSteps(header: RunHeader, workflow: CompiledWorkflow): Promise<void> {
+    const { id: runId } = header;
+    const { letters, paused = false } = header;
     const begun = workflow.steps.filter(({ index }) => "rwp".includes(letters[index] ?? ".")).map(({ id }) => id);
-    const steps = await lookAtKeys(runId, begun);
+    const isHeld: IsHeld = (_, { status }) => paused && status === "pending"; // whoever resumes the run makes the retry
+    const steps = await lookAtKeys(runId, begun, isHeld);
     const turns: string[] = [];
     for (const [id, state] of steps) {
       if (state?.fan) await lookAtUnits(runId, id, state.fan);
       if (state?.iterations !== undefined) turns.push(`${id}[${state.iterations}]`);
     }
-    await lookAtKeys(runId, turns);
+    await lookAtKeys(runId, turns, isHeld);
   }
 
-  async function lookAtUnits(runId: string, id: string, { next: total, names }: FanState): Promise<void> {
+  async function lookAtUnits(runId: string, id: string, { next: total, names, due }: FanState): Promise<void> {
+    const keyOf = (index: number) => `${id}[${names ? names[index] : index}]`;
+    const waiting = new Set(due.map(keyOf)); // their time has come, and they wait for a free place
     for (let from = 0; from < total; from += unitsPerLook) {
       const count = Math.min(unitsPerLook, total - from);
-      await lookAtKeys(
-        runId,
-        Array.from({ length: count }, (_, at) => `${id}[${names ? names[from + at] : from + at}]`),
-      );
+      const keys = Array.from({ length: count }, (_, at) => keyOf(from + at));
+      await lookAtKeys(runId, keys, (key) => waiting.has(key));
     }
   }
 
-  async function lookAtKeys(runId: string, keys: readonly string[]) {
+  /** @param isHeld - whether what is past its time waits for something else */
+  async function lookAtKeys(runId: string, keys: readonly string[], isHeld: IsHeld = () => false) {
     const { steps } = await runs.loadParts(runId, { steps: keys });
     for (const [key, state] of steps) {
-      if (state) await fireLost(runId, key, state);
+      if (state && !isHeld(key, state)) await fireLost(runId, key, state);
       if (state?.status !== "running") continue;
       if (state.jobId) await lookAtJob(runId, key, state.jobId);
       if (state.runId) await lookAtRun(runId, key, state.runId);

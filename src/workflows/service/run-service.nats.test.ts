@@ -109,8 +109,31 @@ describe("starting many", () => {
     expect(calls.at(-1)?.notes).toEqual({
       resource: `workflow/${id}`,
       tenant: "default",
-      details: { runs: "2", refused: "0" },
+      details: {
+        ...{ items: "2", workflows: id, dry_runs: "0", started: "2", not_started: "0" },
+        runs: body.results.map(({ run_id }: { run_id: string }) => run_id).join(" "),
+      },
     });
+  });
+
+  it("is of one tenant, so that one audit log tells all of it", async () => {
+    const { id } = await platform.define(approval);
+    const { id: other } = await platform.define(approval, { org_id: "acme" });
+    const runs = [{ workflow_id: id }, { workflow_id: other }];
+
+    const { status, body } = await api.call("POST", "/workflow-runs:batch", { runs }, { key: "root" });
+
+    expect([status, body.message]).toEqual([400, expect.stringContaining("of one tenant; these are of acme, default")]);
+    expect((await api.runs().listRuns({ workflowId: id })).items).toEqual([]);
+  });
+
+  it("takes no larger input than a single call", async () => {
+    const { id } = await platform.define(approval);
+    const huge = { workflowId: id, input: { text: "x".repeat(4 * 1024 * 1024) } };
+
+    const { results } = await api.runs().startRuns({ runs: [{ workflowId: id }, huge] });
+
+    expect(results.map(({ errorCode }) => errorCode)).toEqual(["", "invalid_argument"]);
   });
 
   it("is for who may start runs, and takes a thousand at most", async () => {

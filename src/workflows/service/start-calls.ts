@@ -5,6 +5,7 @@ import { requireTenant } from "../../auth/index.ts";
 import { DomainError, invalidField } from "../../errors/index.ts";
 import { auditDetail, type Caller, callerKey, checkRules, eachItem } from "../../rpc/index.ts";
 import { traceparentOf } from "../../telemetry/index.ts";
+import { jsonSize } from "../core/size.ts";
 import type { RunHeader } from "../core/state.ts";
 import type { RunRequest } from "../engine/index.ts";
 import type { Json } from "../expressions/index.ts";
@@ -16,10 +17,15 @@ import { maySee, noWorkflow } from "./workflow-service.ts";
 
 type StartCalls = Pick<ServiceImpl<typeof RunService>, "startRun" | "startRuns" | "rerunRun">;
 
-interface Wanted {
+interface NamedWorkflow {
+  id: string;
   tenant: string;
-  workflow: CompiledWorkflow;
+  /** The current one. */
+  revision: number;
 }
+
+/** As large as the input of a single call can be. */
+const maxItemBytes = 4 * 1024 * 1024;
 
 /** Calls that start runs. */
 export function createStartCalls(deps: RunServiceDeps, { visible, whole }: RunAccess): StartCalls {
@@ -48,17 +54,20 @@ export function createStartCalls(deps: RunServiceDeps, { visible, whole }: RunAc
     throw new DomainError("not_found", message, { reason: "workflow_not_found" });
   }
 
-  /** The version that a request means, of a workflow that the caller sees. */
-  async function wanted({ workflowId: id, revision, orgId }: StartRunRequest, caller: Caller): Promise<Wanted> {
+  /** The workflow that a request names, as far as the caller sees it. */
+  async function named({ workflowId: id, orgId }: StartRunRequest, caller: Caller): Promise<NamedWorkflow> {
     if (orgId !== "") requireTenant(caller, orgId);
     const current = workflowIdPattern.test(id) ? await definitions.head(id) : undefined;
     if (!current || !maySee(caller, current.tenant)) throw noWorkflow(id);
-    const { tenant } = current;
-    if (orgId !== "" && orgId !== tenant) throw noWorkflow(id);
-    return { tenant, workflow: await startable(id, revision || current.revision, tenant) };
+    if (orgId !== "" && orgId !== current.tenant) throw noWorkflow(id);
+    return { id, ...current };
   }
 
-  async function startOne(request: StartRunRequest, { tenant, workflow }: Wanted, context: HandlerContext) {
+  async function startOne(
+    request: StartRunRequest,
+    { tenant, workflow }: { tenant: string; workflow: CompiledWorkflow },
+    context: HandlerContext,
+  ): Promise<{ runId: string }> {
     const { workflowId: id, dryRun, idempotencyKey, labels } = request;
     const own = workflow.document.team_id ?? "";
     if (own !== "" && request.teamId !== "" && request.teamId !== own) {
@@ -68,45 +77,42 @@ export function createStartCalls(deps: RunServiceDeps, { visible, whole }: RunAc
     const call = await callOf(context, { tenant, team, workflow: id });
     const input = (request.input ?? {}) as JsonObject;
     const wish = { ...call, workflow, tenant, team, input, dryRun, idempotencyKey, labels, said: saidOf(request) };
-    return withSchema(workflow, () => engine.start(wish));
+    const { runId } = await withSchema(workflow, () => engine.start(wish));
+    return { runId };
   }
 
   return {
     async startRun(request, context) {
       auditDetail(context, { resource: `workflow/${request.workflowId}` });
-      const found = await wanted(request, context.values.get(callerKey));
-      const { tenant, workflow } = found;
-      const details = { dry_run: String(request.dryRun), revision: String(workflow.version) };
-      auditDetail(context, { tenant, details });
-      const { runId } = await startOne(request, found, context);
+      const { id, tenant, revision } = await named(request, context.values.get(callerKey));
+      auditDetail(context, { tenant, details: { dry_run: String(request.dryRun) } });
+      const workflow = await startable(id, request.revision || revision, tenant);
+      auditDetail(context, { details: { revision: String(workflow.version) } });
+      const { runId } = await startOne(request, { tenant, workflow }, context);
       auditDetail(context, { details: { run: runId } });
       return { runId };
     },
     async startRuns({ runs }, context) {
       const caller = context.values.get(callerKey);
-      const tenants = new Set<string>();
-      const once = new Map<string, Promise<Wanted>>(); // most often all items are of one workflow
-      const find = (request: StartRunRequest) => {
-        const key = JSON.stringify([request.workflowId, request.revision, request.orgId]);
-        const found = once.get(key) ?? wanted(request, caller);
-        once.set(key, found);
-        return found;
-      };
-      const results = await eachItem(runs, "runs", async (request) => {
+      // Most often all items are of one workflow: it is looked for once.
+      const find = once(
+        (request: StartRunRequest) => `${request.workflowId}\n${request.orgId}`,
+        (request) => named(request, caller),
+      );
+      const compile = once(
+        ({ revision }: StartRunRequest, { id }: NamedWorkflow) => `${id}\n${revision}`,
+        ({ revision }, current) => startable(current.id, revision || current.revision, current.tenant),
+      );
+      noteBatch(runs, await Promise.allSettled(runs.map((request) => find(request))), context);
+      const results = await eachItem(runs, "runs", context, async (request) => {
         checkRules(StartRunRequestSchema, request);
+        requireModest(request);
         const found = await find(request);
-        tenants.add(found.tenant);
-        const { runId } = await startOne(request, found, context);
-        return { runId };
+        return startOne(request, { tenant: found.tenant, workflow: await compile(request, found) }, context);
       });
-      const started = results.filter((result) => "runId" in result);
-      const workflows = [...new Set(runs.map(({ workflowId }) => workflowId))];
-      const [tenant] = tenants;
-      auditDetail(context, {
-        ...(workflows.length === 1 && { resource: `workflow/${workflows[0]}` }),
-        ...(tenant !== undefined && tenants.size === 1 && { tenant }),
-        details: { runs: String(started.length), refused: String(runs.length - started.length) },
-      });
+      const runIds = results.flatMap((result) => ("runId" in result ? [result.runId] : []));
+      const counts = { started: String(runIds.length), not_started: String(runs.length - runIds.length) };
+      auditDetail(context, { details: { ...counts, runs: runIds.join(" ") } });
       return { results };
     },
     async rerunRun({ id, fromStep, dryRun, input, useCurrentWorkflow, idempotencyKey }, context) {
@@ -125,6 +131,46 @@ export function createStartCalls(deps: RunServiceDeps, { visible, whole }: RunAc
       auditDetail(context, { details: { run: runId, from_step: fromStep, dry_run: String(dryRun) } });
       return { runId };
     },
+  };
+}
+
+/** Before anything is started: whatever happens then, the audit log knows what it was about, in whose tenant. */
+function noteBatch(
+  runs: readonly StartRunRequest[],
+  found: readonly PromiseSettledResult<NamedWorkflow>[],
+  context: HandlerContext,
+): void {
+  const tenants = new Set(found.flatMap((result) => (result.status === "fulfilled" ? [result.value.tenant] : [])));
+  const ids = [...new Set(runs.map(({ workflowId }) => workflowId))];
+  const dryRuns = runs.filter(({ dryRun }) => dryRun).length;
+  const details = { items: String(runs.length), workflows: ids.join(" "), dry_runs: String(dryRuns) };
+  const [tenant] = tenants;
+  auditDetail(context, {
+    ...(ids.length === 1 && { resource: `workflow/${ids[0]}` }),
+    ...(tenant !== undefined && tenants.size === 1 && { tenant }),
+    details,
+  });
+  if (tenants.size <= 1) return;
+  const names = [...tenants].sort().join(", ");
+  throw invalidField("runs", `the workflows of one call must be of one tenant; these are of ${names}`);
+}
+
+function requireModest({ input = {} }: StartRunRequest): void {
+  if (jsonSize(input, maxItemBytes) <= maxItemBytes) return;
+  throw invalidField("input", `has more than ${maxItemBytes} bytes as JSON`);
+}
+
+/** Remembers the answer of a function by what `keyOf` makes of its arguments. */
+function once<Args extends unknown[], T>(
+  keyOf: (...args: Args) => string,
+  ask: (...args: Args) => Promise<T>,
+): (...args: Args) => Promise<T> {
+  const known = new Map<string, Promise<T>>();
+  return (...args) => {
+    const key = keyOf(...args);
+    const answer = known.get(key) ?? ask(...args);
+    known.set(key, answer);
+    return answer;
   };
 }
 

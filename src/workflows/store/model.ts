@@ -90,7 +90,7 @@ export interface RunCommit extends RunChanges {
 export interface TimerClaim {
   /** Also timers that are due so soon. Default 0. */
   aheadMs?: number;
-  /** Nobody else gets them for `aheadMs` and so much more. */
+  /** Nobody else who looks as far ahead gets them for so long. Longer than `aheadMs`. */
   claimMs: number;
 }
 

@@ -4,7 +4,7 @@
   ARGV    per key: operation and two more arguments
           timers  most timers, how far ahead they are claimed and for how long (ms, comma)
           owed    most runs, for how long they are claimed (ms)
-          watch   most runs, how long ago they were last looked at (ms)
+          watch   most runs, how long ago they were last looked at (ms); the next time is up to half as long later
           drop    a timer, the time to which it was claimed: removed unless it has been set anew
   Returns per key {1, now (ms), claimed until (ms), timer, due, ...}, {1, run, effect, ..., "", run, ...}, {1, rows forgotten, run, ...},
   {1}; {-1, message} when it failed. ]]
@@ -70,6 +70,11 @@ function operations.owed(prefix, most, claim_ms)
   return found
 end
 
+-- Those that were looked at together are not the next time: what began in one minute would be looked at in one.
+local function later_ms(run, most_ms)
+  return most_ms < 1 and 0 or tonumber(string.sub(redis.sha1hex(run .. now_ms), 1, 8), 16) % most_ms
+end
+
 function operations.watch(prefix, most, older_ms)
   local expired = redis.call("ZRANGEBYSCORE", prefix .. "ended", "-inf", text(now_ms), "LIMIT", 0, most_forgotten)
   for _, row in ipairs(expired) do forget(prefix, row) end
@@ -79,9 +84,7 @@ function operations.watch(prefix, most, older_ms)
     if redis.call("EXISTS", prefix .. "run:" .. run) == 0 then
       redis.call("ZREM", active, run)
     else
-      -- Those that were looked at together are not the next time: what began in one minute would be looked at in one.
-      local early_ms = (now_ms + #seen * 7919) % math.max(1, older_ms / 2)
-      redis.call("ZADD", active, text(now_ms - early_ms), run)
+      redis.call("ZADD", active, text(now_ms + later_ms(run, tonumber(older_ms) / 2)), run)
       seen[#seen + 1] = run
     end
   end

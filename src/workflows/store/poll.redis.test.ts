@@ -96,6 +96,28 @@ describe("dueTimers()", () => {
   });
 });
 
+describe("unwatched()", () => {
+  it("lets runs that were looked at together be looked at apart the next time, half as long later at most", async () => {
+    const ids = Array.from({ length: 40 }, (_, n) => `r${n}`);
+    for (const id of ids) await store.create(newRun(id));
+    await redis.zadd(shardKeys(0).active, ...ids.flatMap((id) => [1_000, id]));
+    const before = Date.now();
+
+    const first = await store.unwatched(0, 20, 600_000);
+    await sleep(20);
+    const second = await store.unwatched(0, 20, 600_000);
+
+    expect([...first, ...second].sort()).toEqual(ids.sort());
+    expect(await store.unwatched(0, 20, 600_000)).toEqual([]);
+    const scores = await Promise.all(ids.map((id) => redis.zscore(shardKeys(0).active, id)));
+    const laterMs = scores.map((score) => Number(score) - before);
+    expect(new Set(laterMs).size).toBeGreaterThan(35);
+    expect(Math.min(...laterMs)).toBeGreaterThanOrEqual(0);
+    expect(Math.max(...laterMs)).toBeLessThan(300_000 + 5_000);
+    expect(Math.max(...laterMs) - Math.min(...laterMs)).toBeGreaterThan(100_000);
+  });
+});
+
 describe("dropTimer()", () => {
   it("removes a claimed timer, and leaves one that was set meanwhile", async () => {
     await store.create(newRun("r", {}, { timers: [timer("a|b", 1), timer("c", 2)] }));

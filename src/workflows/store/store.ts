@@ -65,7 +65,8 @@ export interface RunStore {
   /** Runs with the effects that they have owed for too long; nobody else gets them for `claimMs`. */
   owed(shard: number, limit: number, claimMs: number): Promise<{ runId: string; effects: Effect[] }[]>;
   /**
-   * Runs that have not ended and were not looked at for `olderThanMs`; they count as looked at now. On the way, runs
+   * Runs that have not ended and were not looked at for `olderThanMs`, or up to half as long more; they count as looked at
+   * now. On the way, runs
    * whose record has expired leave the indexes: each shard is to be asked now and then.
    */
   unwatched(shard: number, limit: number, olderThanMs: number): Promise<string[]>;

@@ -75,16 +75,31 @@ describe("run start-each", () => {
     });
 
     expect([code, stdout.split("\n").length]).toEqual([7, 500]);
-    expect(stderr).toContain("the lines before 501 are done");
+    expect(stderr).toContain("nothing is known of the lines from 501 on");
   });
 
   it("prints an answer for each line with --json", async () => {
     const { stdout } = await run(["two.jsonl", "--json"]);
 
-    expect(JSON.parse(stdout)).toEqual([
+    const answers = stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(answers).toEqual([
       { line: 1, run_id: "r1" },
-      { line: 3, error_code: "invalid_argument", error: "runs[1]: input: n is even" },
+      { line: 3, error_code: "invalid_argument", error: "input: n is even" },
     ]);
+  });
+
+  it("tells what is not known from what was refused", async () => {
+    const { code, stderr } = await run(["two.jsonl"], () => ({
+      results: [{ runId: "r1" }, { errorCode: "unavailable", errorMessage: "runs[1]: the store does not answer now" }],
+    }));
+
+    expect(code).toBe(1);
+    expect(stderr).toBe(
+      "line 3: the store does not answer now\nof 1 of 2 lines it is not known; with --key all can be repeated\n",
+    );
   });
 
   it.each([

@@ -340,7 +340,8 @@ export declare type SubmitJobsResult = Message<"cordum.v1.SubmitJobsResult"> & {
   traceId: string;
 
   /**
-   * Connect error code of a refused item, for example `invalid_argument`; empty for an accepted one.
+   * Connect error code, for example `invalid_argument`; empty for an accepted item. After `unavailable` and `internal` it
+   * is not known whether the item was accepted: repeat it under its idempotency key.
    *
    * @generated from field: string error_code = 3;
    */

@@ -545,7 +545,8 @@ export declare type StartRunsResult = Message<"cordum.v1.StartRunsResult"> & {
   runId: string;
 
   /**
-   * Connect error code of a refused item, for example `invalid_argument`; empty for one that was started.
+   * Connect error code, for example `invalid_argument`; empty for an item that was started. After `unavailable` and
+   * `internal` it is not known whether the run was started: repeat it under its idempotency key.
    *
    * @generated from field: string error_code = 2;
    */
@@ -1618,7 +1619,7 @@ export declare const RunService: GenService<{
     output: typeof StartRunResponseSchema;
   },
   /**
-   * Starts up to 1000 runs in one call. Each item succeeds or fails by itself.
+   * Starts up to 1000 runs in one call, of workflows of one tenant. Each item succeeds or fails by itself.
    *
    * @generated from rpc cordum.v1.RunService.StartRuns
    */
