@@ -12,7 +12,8 @@ import {
 import { awaitedEnded, cancelUntouched, endRun, settleRun, stopUndoing, undoEnded } from "./end-run.ts";
 import { cancelUnits, goOnWithFan, unitEnded, unitIsDue, unitWaits } from "./fan.ts";
 import { goOnWithLoop, turnEnded, turnFailed } from "./loop.ts";
-import type { EventOutcome, RefusalCode } from "./outcome.ts";
+import { applied, type EventOutcome, ignored, refused } from "./outcome.ts";
+import { hold, pause, resume } from "./pause.ts";
 import { decide, expireWait, signal } from "./people.ts";
 import { jsonSize } from "./size.ts";
 import {
@@ -54,10 +55,6 @@ export function advance(loaded: Loaded, events: readonly RunEvent[], now: Circum
   }
 }
 
-const applied: EventOutcome = { kind: "applied" };
-const ignored = (why: string): EventOutcome => ({ kind: "ignored", why });
-const refused = (code: RefusalCode, message: string): EventOutcome => ({ kind: "refused", code, message });
-
 function take(draft: Draft, event: RunEvent): EventOutcome {
   const { header } = draft;
   draft.failure = undefined;
@@ -93,14 +90,12 @@ function take(draft: Draft, event: RunEvent): EventOutcome {
       return applied;
     }
     case "pause":
-      if (hasEnded || header.status === "compensating") return refused("ended", `the run is ${header.status}`);
-      if (header.paused) return ignored("it is paused");
-      header.paused = true;
-      settleRun(draft);
-      return applied;
+      return pause(draft, hasEnded);
     case "resume":
       if (!hasEnded && header.filling) return refused("invalid", "steps of the earlier run are still being copied");
-      return resume(draft, hasEnded);
+      return resume(draft, hasEnded, () => goOnAfterPause(draft));
+    case "hold":
+      return hold(draft, event, hasEnded, () => goOnAfterPause(draft));
     case "filled":
       return filled(draft, event.isWhole, hasEnded);
   }
@@ -111,7 +106,7 @@ function filled(draft: Draft, isWhole: boolean, hasEnded: boolean): EventOutcome
   const { header } = draft;
   if (hasEnded || !header.filling) return ignored("nothing is being copied");
   delete header.filling;
-  if (isWhole) return resume(draft, hasEnded);
+  if (isWhole) return goOnAfterPause(draft);
   delete header.undoable; // nothing was done yet, and what is kept is the earlier run's
   const message = `not all steps of run ${header.rerunOf ?? ""} were copied; rerun it again`;
   endRun(draft, { status: "failed", error: { code: "rerun_incomplete", message } });
@@ -163,10 +158,8 @@ function goOn(draft: Draft, hasEnded: boolean): EventOutcome {
   return applied;
 }
 
-function resume(draft: Draft, hasEnded: boolean): EventOutcome {
+function goOnAfterPause(draft: Draft): EventOutcome {
   const { header, workflow } = draft;
-  if (hasEnded || header.status === "compensating") return refused("ended", `the run is ${header.status}`);
-  if (!header.paused) return ignored("it is not paused");
   const resting = workflow.steps.filter(({ index }) => "pr".includes(draft.letter(index)));
   draft.needSteps(resting.map(({ id }) => id));
   delete header.paused;

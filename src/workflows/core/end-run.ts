@@ -60,6 +60,7 @@ export function endRun(draft: Draft, end: RunEnd): void {
   }
   draft.timer("", "run", undefined);
   delete header.paused; // what is undone is not held up
+  delete header.heldOnly;
   header.undo = { left: [...(header.undoable ?? [])].reverse(), awaited, end };
   setStatus(draft, "compensating", end.error.message);
   undoNext(draft);
@@ -132,6 +133,8 @@ function complete(draft: Draft, status: RunStatus, message?: string): void {
   const { header } = draft;
   header.completedAt = draft.now.nowMs;
   delete header.paused;
+  delete header.heldOnly;
+  delete header.holds;
   delete header.signals;
   setStatus(draft, status, message);
   draft.timer("", "run", undefined);

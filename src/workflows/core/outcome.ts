@@ -7,3 +7,13 @@ export type EventOutcome =
   | { kind: "refused"; code: RefusalCode; message: string };
 
 export type RefusalCode = "not_found" | "invalid" | "ended" | "forbidden" | "exhausted";
+
+export const applied: EventOutcome = { kind: "applied" };
+
+export function ignored(why: string): EventOutcome {
+  return { kind: "ignored", why };
+}
+
+export function refused(code: RefusalCode, message: string): EventOutcome {
+  return { kind: "refused", code, message };
+}

@@ -85,6 +85,12 @@ export interface RunHeader {
   dryRun?: boolean;
   /** Nothing new starts while it is true. */
   paused?: boolean;
+  /** It is paused only because a run that it is nested in is. */
+  heldOnly?: boolean;
+  /** What runs that it is nested in have last said of their pauses, by their ids. */
+  holds?: { [runId: string]: Hold };
+  /** How often it was paused or resumed itself, see `Hold`. */
+  pauses?: number;
   /** Steps of an earlier run are still being copied: their letters are there, not all of their records. Paused until then. */
   filling?: boolean;
   parent?: ParentRef;
@@ -119,6 +125,12 @@ export interface RunHeader {
   bytes?: number;
   /** Number of entries in the timeline. */
   events: number;
+}
+
+/** Whether an outer run is paused. What is said later has a higher sequence, in whatever order it is heard. */
+export interface Hold {
+  on: boolean;
+  sequence: number;
 }
 
 export interface RunEnd {
@@ -215,6 +227,7 @@ export type Effect =
   | { kind: "cancel-job"; id: string; jobId: string; reason: string; by: string }
   | { kind: "start-run"; id: string; stepKey: string; runId: string; scope: { [name: string]: Json } }
   | { kind: "cancel-run"; id: string; runId: string; reason: string; by: string }
+  | ({ kind: "hold-nested"; id: string } & Hold)
   | { kind: "alert"; id: string; stepKey: string; level: string; message: string; component: string; code: string }
   | { kind: "tell-parent"; id: string; parent: ParentRef }
   | { kind: "go-on"; id: string };
@@ -250,6 +263,8 @@ export type RunEvent =
   | { kind: "signal"; name: string; payload: Json; by: string }
   | { kind: "cancel"; reason: string; by: string }
   | { kind: "pause"; by: string }
+  /** A run that it is nested in, at any depth, was paused or resumed. */
+  | ({ kind: "hold"; by: string } & Hold)
   | { kind: "resume"; by: string }
   /** All that a rerun keeps is there, so that the run goes on; or it never will be, and the run ends. */
   | { kind: "filled"; isWhole: boolean };

@@ -1,6 +1,7 @@
 import type { Json, Scope } from "../expressions/index.ts";
 import type { CompiledJob, CompiledStep } from "../model/compiled.ts";
 import { type Draft, unitOfKey } from "./draft.ts";
+import { nestedRunId } from "./nested-id.ts";
 import { retryDelayMs } from "./retry.ts";
 import { jsonSize } from "./size.ts";
 import type { RunError, RunHeader, StepState } from "./state.ts";
@@ -97,7 +98,7 @@ function startJob(draft: Draft, job: CompiledJob, key: string, state: StepState,
 }
 
 function startRun(draft: Draft, key: string, state: StepState, unit: UnitScope, timeoutMs: number): void {
-  const runId = `${draft.header.id}~${key}@${state.attempts}`;
+  const runId = nestedRunId(draft.header.id, key, state.attempts);
   const dueAt = timeoutMs > 0 ? draft.now.nowMs + timeoutMs : undefined; // a job has a deadline of its own
   draft.setStep(key, { ...state, runId, ...(dueAt !== undefined && { dueAt }) });
   if (dueAt !== undefined) draft.timer(key, "due", dueAt);

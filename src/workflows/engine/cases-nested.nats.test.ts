@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { startServers, type TestServers } from "../../../test/support/servers.ts";
 import { type StepWorker, startStepWorker } from "../../../test/support/step-worker.ts";
 import { startWorkflowPlatform, type WorkflowPlatform } from "../../../test/support/workflow-platform.ts";
@@ -259,5 +259,86 @@ describe("what is nested", () => {
     await platform.becomes(runId, "succeeded");
     const pointer = `redis://res:${childOf(runId, "s")}:w@1`;
     expect(await outputOf(runId)).toEqual([pointer, pointer]);
+  });
+});
+
+describe("pauses of nested runs", () => {
+  const pause = (runId: string) => platform.engine.apply(runId, { kind: "pause", by: "ada" });
+  const resume = (runId: string) => platform.engine.apply(runId, { kind: "resume", by: "ada" });
+  const twoSteps = () => ({ x: hands.job(), y: hands.job({ depends_on: ["x"] }) });
+  const resting = () => new Promise((resolve) => setTimeout(resolve, 200));
+
+  it("a paused run holds the runs in it, at any depth, and what they have at work goes on", async () => {
+    const runId = await run({ f: { for_each: "[1, 2]", steps: { b: { steps: twoSteps() } } } });
+    const middles = [0, 1].map((index) => childOf(runId, `f[${index}]`));
+    const inner = middles.map((id) => childOf(id, "b"));
+    for (const id of inner) await hands.request(id, "x");
+
+    await pause(runId);
+    for (const id of [...middles, ...inner]) await platform.becomes(id, "paused");
+    for (const id of inner) await hands.succeed(id, "x");
+    for (const id of inner) await vi.waitFor(async () => expect(await statusOf(id, "x")).toBe("succeeded"));
+    await resting();
+    expect(inner.map((id) => hands.begun(id))).toEqual([["x@1"], ["x@1"]]);
+
+    await resume(runId);
+    for (const id of inner) await hands.succeed(id, "y");
+    await platform.becomes(runId, "succeeded");
+  });
+
+  it("only the run that was paused can be resumed; one that was paused itself stays so", async () => {
+    const runId = await run({ p: { steps: { b: { steps: twoSteps() } } } });
+    const middle = childOf(runId, "p");
+    const inner = childOf(middle, "b");
+    await hands.request(inner, "x");
+    await pause(middle);
+    await platform.becomes(inner, "paused");
+    await pause(runId);
+    await vi.waitFor(async () => expect((await platform.run(inner)).holds).toHaveProperty([runId]));
+
+    expect(await resume(inner)).toMatchObject({
+      kind: "refused",
+      message: expect.stringContaining("is paused; resume"),
+    });
+    await resume(runId);
+    await vi.waitFor(async () => expect((await platform.run(inner)).holds?.[runId]?.on).toBe(false));
+    expect([(await platform.run(middle)).status, (await platform.run(inner)).status]).toEqual(["paused", "paused"]);
+
+    await resume(middle);
+    await hands.succeed(inner, "x");
+    await hands.succeed(inner, "y");
+    await platform.becomes(runId, "succeeded");
+  });
+
+  it("a run that is begun while the outer one is being paused is held, too", async () => {
+    const runId = await run({ a: hands.job(), b: { steps: twoSteps(), depends_on: ["a"] } });
+    await hands.request(runId, "a");
+    const before = await platform.run(runId);
+    const workflow = await platform.ports.workflows.version(before.workflowId, before.workflowVersion);
+    const b = workflow?.byId.get("b");
+    if (!b) throw new Error("no step b");
+    await pause(runId);
+    const inner = childOf(runId, "b");
+
+    const about = { step: b, stepKey: "b", runId: inner, input: {}, scope: {} };
+    await platform.engine.startChild({ ...about, parent: before }); // whoever begins it has not heard of the pause
+
+    await platform.becomes(inner, "paused");
+    await hands.succeed(runId, "a");
+    await platform.engine.apply(runId, { kind: "cancel", reason: "", by: "ada" });
+  });
+
+  it("a run that is being undone is not held", async () => {
+    const steps = { x: hands.job({ on_failure: hands.undo() }), y: hands.job({ depends_on: ["x"] }) };
+    const runId = await run({ b: { steps }, c: { steps: { z: hands.job() }, depends_on: ["b"] } });
+    const inner = childOf(runId, "b");
+    await hands.succeed(inner, "x");
+    await hands.fail(inner, "y");
+    await platform.becomes(inner, "compensating");
+
+    await pause(runId);
+    await hands.succeed(inner, "x!undo");
+    await platform.becomes(inner, "failed");
+    await platform.becomes(runId, "failed");
   });
 });

@@ -172,6 +172,13 @@ export function createEffects(ports: EffectPorts): Effects {
     return isThere || Date.now() - header.updatedAt > submitTakesMs;
   }
 
+  async function holdNested({ on, sequence }: Extract<Effect, { kind: "hold-nested" }>, { header }: EffectContext) {
+    for await (const runIds of ports.runs.nestedUnder(header)) {
+      await Promise.all(runIds.map((runId) => apply(runId, { kind: "hold", by: header.id, on, sequence })));
+    }
+    return true;
+  }
+
   function alert(effect: Extract<Effect, { kind: "alert" }>, { header }: EffectContext): boolean {
     const { level, message, component, code } = effect;
     const payload = toBinary(SystemAlertSchema, create(SystemAlertSchema, { level, message, component, code }));
@@ -206,6 +213,8 @@ export function createEffects(ports: EffectPorts): Effects {
           return startRun(effect, context);
         case "cancel-run":
           return cancelRun(effect, context);
+        case "hold-nested":
+          return holdNested(effect, context);
         case "alert":
           return alert(effect, context);
         case "tell-parent":

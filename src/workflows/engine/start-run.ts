@@ -2,7 +2,9 @@ import { randomUUID } from "node:crypto";
 import { DomainError, invalidField } from "../../errors/index.ts";
 import { checkMemoryId, fingerprintOf, uuidOf } from "../../jobs/index.ts";
 import { compileSchema, formatViolations } from "../../schemas/index.ts";
+import { outerRunsOf } from "../core/nested-id.ts";
 import type { EventOutcome } from "../core/outcome.ts";
+import { holdsOfNested, isPausedItself } from "../core/pause.ts";
 import type { BodyPath, RunEvent, RunHeader } from "../core/state.ts";
 import type { Json } from "../expressions/index.ts";
 import type { CompiledWorkflow, JsonObject } from "../model/index.ts";
@@ -82,6 +84,17 @@ export function createStarter(ports: EnginePorts, { apply, createBegun }: Starte
     return reply;
   }
 
+  /**
+   * Whoever pauses a run tells all that are nested in it then. One that is just being begun may be missed: it asks for
+   * itself, once it can be found.
+   */
+  async function joinPauses(runId: string): Promise<void> {
+    const outer = await ports.runReader.headers(outerRunsOf(runId));
+    for (const { id: by, pauses: sequence = 0 } of outer.filter(isPausedItself)) {
+      await apply(runId, { kind: "hold", by, on: true, sequence });
+    }
+  }
+
   /** The id itself, until a run under it is deleted. */
   async function currentId(tenant: string, id: string): Promise<string> {
     const generation = await slots.generation(tenant, id);
@@ -138,6 +151,7 @@ export function createStarter(ports: EnginePorts, { apply, createBegun }: Starte
       if (target.isOther) await checkInput(ports, target.workflow, parent.tenant, input);
       const header = toChildHeader(parent, target, { stepKey, runId });
       await createBegun({ header, input, scope, fingerprint: runId }, target.workflow);
+      await joinPauses(runId);
     },
   };
 }
@@ -260,6 +274,7 @@ function toChildHeader(
     updatedAt: now,
     triggeredBy: `run:${parent.id}`,
     parent: { runId: parent.id, stepKey },
+    ...holdsOfNested(parent),
     depth: depth + 1,
     events: 0,
     ...(traceparent && { traceparent }),

@@ -10,6 +10,7 @@ import {
   type ScriptArg,
   shardOf,
 } from "../../redis/index.ts";
+import { isNestedUnder } from "../core/nested-id.ts";
 import { type Effect, type RunStatus, terminalRuns } from "../core/state.ts";
 import { partKeys, runKey, separator, shardKeys } from "./keys.ts";
 import { loadParts, loadRun } from "./load.ts";
@@ -70,6 +71,8 @@ export interface RunStore {
    * whose record has expired leave the indexes: each shard is to be asked now and then.
    */
   unwatched(shard: number, limit: number, olderThanMs: number): Promise<string[]>;
+  /** Runs nested in one, at any depth, that have not ended: those that were there when it was asked for. */
+  nestedUnder(run: { id: string; rootId: string }): AsyncIterable<string[]>;
   /** Removes a run that has ended, with those nested in it. `active`: it, or one of those, has not. */
   remove(runId: string): Promise<"removed" | "missing" | "active">;
 }
@@ -124,6 +127,18 @@ export function createRunStore(redis: RedisClient, options: RunStoreOptions): Ru
     }
   }
 
+  async function* nestedUnder({ id, rootId }: { id: string; rootId: string }): AsyncGenerator<string[]> {
+    const indexes = Array.from({ length: shards }, (_, shard) => nestedIn(shard, rootId));
+    for (let cursor: Cursor | undefined; ; ) {
+      const rows = await readIndex(redis, indexes, { cursor, limit: 100 });
+      cursor = rows.at(-1);
+      if (cursor === undefined) return;
+      const under = rows.map((row) => row.id).filter((nestedId) => isNestedUnder(nestedId, id));
+      const statuses = await Promise.all(under.map(statusOf));
+      yield under.filter((_, at) => statuses[at] === "active");
+    }
+  }
+
   async function statusOf(runId: string): Promise<"missing" | "active" | "ended"> {
     const status = await redis.hget(key(runId), "s");
     if (status === null) return "missing";
@@ -175,6 +190,7 @@ export function createRunStore(redis: RedisClient, options: RunStoreOptions): Ru
     dueTimers: polls.dueTimers,
     dropTimer: (timer) => polls.dropTimer(shardOf(timer.runId, shards), timer),
     owed: polls.owed,
+    nestedUnder,
     unwatched: polls.unwatched,
     async remove(runId) {
       const status = await statusOf(runId);

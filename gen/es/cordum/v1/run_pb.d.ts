@@ -1689,8 +1689,8 @@ export declare const RunService: GenService<{
     output: typeof CancelRunResponseSchema;
   },
   /**
-   * Starts nothing new until the run is resumed. What is at work goes on, and its
-   * results are kept; nested runs are at work, too.
+   * Starts nothing new until the run is resumed, nor do the runs in it. Jobs that are at work go on, and their results are
+   * kept.
    *
    * @generated from rpc cordum.v1.RunService.PauseRun
    */

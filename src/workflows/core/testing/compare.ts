@@ -7,6 +7,7 @@ export function compareWithReference({ reference, store }: WorldView): void {
   const { header } = store;
   expectSame("the run", header.status, reference.status);
   expectSame("paused", header.paused ?? false, reference.isPaused && !reference.hasEnded);
+  expectSame("held only", header.heldOnly ?? false, (header.paused ?? false) && !reference.isPausedItself);
   for (const { id, kind, branches } of store.workflow.steps) {
     const expected = reference.steps.get(id);
     const found = store.steps.get(id);

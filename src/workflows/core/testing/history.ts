@@ -104,6 +104,10 @@ function eventOf(world: World, genes: Genes): RunEvent {
       return { kind: "signal", name: genes.pick(["go", "stop"]), payload: genes.below(3), by: "bob" };
     case 12:
       if (genes.oneIn(6)) return { kind: "cancel", reason: "", by: "bob" };
+      if (genes.oneIn(3)) {
+        const by = genes.pick(["outer", "outermost"]);
+        return { kind: "hold", by, on: genes.oneIn(2), sequence: genes.below(6) };
+      }
       return store.header.paused || genes.oneIn(6) ? { kind: "resume", by: "bob" } : { kind: "pause", by: "bob" };
     default:
       return strayOf(world, genes);
@@ -168,8 +172,11 @@ function goOn(world: World, genes: Genes): boolean {
   const waiting = store.workflow.steps.find(({ index }) => store.header.letters[index] === "w");
   const [next] = [...store.timers.values()].sort((a, b) => a.dueMs - b.dueMs);
   if (atWork) world.end(atWork, "SUCCEEDED", genes);
-  else if (store.header.paused) world.apply({ kind: "resume", by: "" });
-  else if (waiting?.kind === "approval") {
+  else if (store.header.paused && !store.header.heldOnly) world.apply({ kind: "resume", by: "" });
+  else if (store.header.paused) {
+    const holder = Object.entries(store.header.holds ?? {}).find(([, { on }]) => on)?.[0] ?? "";
+    world.apply({ kind: "hold", by: holder, on: false, sequence: 100 });
+  } else if (waiting?.kind === "approval") {
     const { votes = [] } = store.steps.get(waiting.id) ?? {};
     world.apply(vote(waiting.id, `voter ${votes.length}`, true));
   } else if (waiting) world.apply({ kind: "signal", name: waiting.document.signal ?? waiting.id, payload: 1, by: "" });

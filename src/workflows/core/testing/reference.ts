@@ -45,6 +45,10 @@ const good = new Set<StepStatus>(["succeeded", "skipped"]);
 export class Reference {
   status: RunStatus = "pending";
   isPaused = false;
+  isPausedItself = false;
+  /** Outer runs that are paused, and the latest that each has said. */
+  readonly #holders = new Set<string>();
+  readonly #said = new Map<string, number>();
   readonly steps = new Map<string, Step>();
   readonly undoing = new Map<string, Work>();
   readonly #document: WorkflowDocument;
@@ -113,13 +117,20 @@ export class Reference {
         for (const id of this.#order) if (!this.steps.has(id)) this.#set(id, "cancelled");
         return "applied";
       case "pause":
-        if (isOver || this.isPaused) return isOver ? "refused" : "ignored";
-        this.isPaused = true;
+        if (isOver || this.isPausedItself) return isOver ? "refused" : "ignored";
+        this.isPausedItself = this.isPaused = true;
         return this.#follow();
       case "resume":
         if (isOver || !this.isPaused) return isOver ? "refused" : "ignored";
-        this.isPaused = false;
-        return this.#resume();
+        if (!this.isPausedItself) return "refused";
+        this.isPausedItself = false;
+        return this.#holdOrGoOn();
+      case "hold":
+        if (this.hasEnded || (this.#said.get(event.by) ?? -1) >= event.sequence) return "ignored";
+        this.#said.set(event.by, event.sequence);
+        if (event.on) this.#holders.add(event.by);
+        else this.#holders.delete(event.by);
+        return this.status === "compensating" ? "applied" : this.#holdOrGoOn();
       case "filled":
         return "ignored"; // such runs are not made here
       default:
@@ -147,6 +158,14 @@ export class Reference {
       statusOf: (id) => this.steps.get(id)?.status ?? null,
       more,
     };
+  }
+
+  /** After something was said about the run's pause. */
+  #holdOrGoOn(): "applied" {
+    const wasPaused = this.isPaused;
+    this.isPaused = this.isPausedItself || this.#holders.size > 0;
+    if (wasPaused === this.isPaused) return "applied";
+    return this.isPaused ? this.#follow() : this.#resume();
   }
 
   /** The run goes on as far as it can. */
@@ -181,7 +200,7 @@ export class Reference {
       this.#set(id, "cancelled");
       this.#cancelUnits(id);
     }
-    this.isPaused = false;
+    this.isPaused = this.isPausedItself = false;
     this.#end = end;
     const mayUndo = isUndone && this.#done.length + this.#awaited.size > 0;
     this.status = mayUndo ? "compensating" : end;

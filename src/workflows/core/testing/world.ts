@@ -179,6 +179,7 @@ export class World implements WorldView {
         this.apply({ kind: "go-on" });
         return true;
       case "alert":
+      case "hold-nested":
       case "tell-parent":
         return true;
     }
