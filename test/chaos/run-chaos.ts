@@ -224,7 +224,8 @@ function sampleRuns(bus: BusProbe) {
   const timer = setInterval(() => {
     const count = bus.redis(["ZCARD", "{runs:default}:active"]);
     count.then((found) => {
-      highest = Math.max(highest, Number(found));
+      const runs = Number(found); // no number while Redis loads its data
+      if (runs > highest) highest = runs;
     }, ignoreOutage);
   }, 1_000);
   timer.unref();
