@@ -41,7 +41,7 @@ describe("eachItem()", () => {
 
   it.each([
     ["away", [away, away], Code.Unavailable],
-    ["broken", [new TypeError("x"), away], Code.Internal],
+    ["broken", [away, new TypeError("x")], Code.Internal],
   ])("fails as a whole when for all of them something is %s", async (_, results, code) => {
     const error = await take(results).answers.catch((reason: unknown) => reason);
 

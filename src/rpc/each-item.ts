@@ -25,7 +25,7 @@ export async function eachItem<I, T>(
   const settled = await Promise.allSettled(items.map(take));
   const errors = settled.map((item) => (item.status === "rejected" ? toConnectError(item.reason) : undefined));
   const ours = errors.filter((error) => error !== undefined).filter(isOurs);
-  if (ours[0] && ours.length === items.length) throw ours[0];
+  if (ours.length === items.length && ours.length > 0) throw ours.find(isInternal) ?? ours[0];
   context.values.get(callKey).faults?.push(...ours.filter(isInternal));
   return settled.map((item, at) => (item.status === "fulfilled" ? item.value : toFailed(errors[at], `${list}[${at}]`)));
 }

@@ -1,7 +1,7 @@
 import type { Draft } from "./draft.ts";
 import { settleRun } from "./end-run.ts";
 import { applied, type EventOutcome, ignored, refused } from "./outcome.ts";
-import type { Hold, RunHeader } from "./state.ts";
+import { type Hold, type RunHeader, terminalRuns } from "./state.ts";
 
 /** Goes on where the run was held up. */
 type GoOn = () => EventOutcome;
@@ -56,13 +56,46 @@ export function isPausedItself({ paused, heldOnly }: RunHeader): boolean {
   return paused === true && heldOnly !== true;
 }
 
-/** What a run that is begun in this one starts with: it is held by whatever holds this one. */
-export function holdsOfNested(header: RunHeader): Pick<RunHeader, "paused" | "heldOnly" | "holds"> {
-  if (!header.paused) return {};
-  const holds = Object.fromEntries(Object.entries(header.holds ?? {}).filter(([, { on }]) => on));
-  if (isPausedItself(header)) holds[header.id] = { on: true, sequence: header.pauses ?? 0 };
-  return { paused: true, heldOnly: true, holds };
+export type Holds = NonNullable<RunHeader["holds"]>;
+
+/** What runs say of their pauses; those that have never been paused say nothing. */
+export function holdsBy(outer: readonly RunHeader[]): Holds {
+  const said = outer.filter((header) => isPausedItself(header) || header.pauses !== undefined);
+  return Object.fromEntries(
+    said.map((header) => {
+      const on = isPausedItself(header) && !terminalRuns.has(header.status);
+      return [header.id, { on, sequence: header.pauses ?? 0 }];
+    }),
+  );
 }
+
+/** What a run begins with that is nested in those who say this. */
+export function beginHeld(holds: Holds): Pick<RunHeader, "paused" | "heldOnly" | "holds"> {
+  const isHeld = Object.values(holds).some(({ on }) => on);
+  return { ...(isHeld && { paused: true, heldOnly: true }), ...(Object.keys(holds).length > 0 && { holds }) };
+}
+
+/**
+ * What a nested run has not heard: messages are owed until they are heard, but whoever says something may be lost, ended
+ * or an older program.
+ * @param outer - as they are now, read after `header`: so none of them is older than what it has heard
+ */
+export function unheardBy({ holds: heard = {} }: RunHeader, outer: readonly RunHeader[]): Holds {
+  const said = holdsBy(outer.filter(({ status }) => !terminalRuns.has(status)));
+  const unheard: Holds = {};
+  for (const [by, hold] of Object.entries(said)) {
+    const last = heard[by];
+    if (last ? hold.sequence > last.sequence : hold.on) unheard[by] = hold;
+    else if (last && last.on !== hold.on) unheard[by] = { on: hold.on, sequence: last.sequence + half };
+  }
+  for (const [by, { on, sequence }] of Object.entries(heard)) {
+    if (on && !said[by]) unheard[by] = { on: false, sequence: sequence + half };
+  }
+  return unheard;
+}
+
+/** Between what was heard and whatever is said next. */
+const half = 0.5;
 
 function holderOf({ holds = {} }: RunHeader): string | undefined {
   return Object.entries(holds).find(([, { on }]) => on)?.[0];

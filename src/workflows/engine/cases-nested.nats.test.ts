@@ -3,6 +3,7 @@ import { startServers, type TestServers } from "../../../test/support/servers.ts
 import { type StepWorker, startStepWorker } from "../../../test/support/step-worker.ts";
 import { startWorkflowPlatform, type WorkflowPlatform } from "../../../test/support/workflow-platform.ts";
 import type { StepDocument, WorkflowDocument } from "../index.ts";
+import { createLookOver } from "./look-over.ts";
 
 let servers: TestServers;
 let platform: WorkflowPlatform;
@@ -324,8 +325,54 @@ describe("pauses of nested runs", () => {
     await platform.engine.startChild({ ...about, parent: before }); // whoever begins it has not heard of the pause
 
     await platform.becomes(inner, "paused");
-    await hands.succeed(runId, "a");
+    await resting();
+    expect(hands.begun(inner)).toEqual([]);
+    await platform.engine.startChild({ ...about, parent: before }); // again, as after a crash: that changes nothing
+    expect((await platform.run(inner)).status).toBe("paused");
+    await resume(runId);
+    await hands.request(inner, "x");
     await platform.engine.apply(runId, { kind: "cancel", reason: "", by: "ada" });
+    await platform.engine.apply(inner, { kind: "cancel", reason: "", by: "ada" });
+  });
+
+  it("a run that is begun after the resume is not held by a pause that whoever begins it still remembers", async () => {
+    const runId = await run({ a: hands.job(), b: { steps: twoSteps(), depends_on: ["a"] } });
+    await hands.request(runId, "a");
+    await pause(runId);
+    const paused = await platform.run(runId);
+    const workflow = await platform.ports.workflows.version(paused.workflowId, paused.workflowVersion);
+    const b = workflow?.byId.get("b");
+    if (!b) throw new Error("no step b");
+    await resume(runId);
+    const inner = childOf(runId, "b");
+
+    await platform.engine.startChild({ parent: paused, step: b, stepKey: "b", runId: inner, input: {}, scope: {} });
+
+    await hands.request(inner, "x");
+    expect((await platform.run(inner)).status).toBe("running");
+    for (const id of [runId, inner]) await platform.engine.apply(id, { kind: "cancel", reason: "", by: "ada" });
+  });
+
+  it("whoever looks over a run tells it what was lost: a pause, its end, and that the outer run is gone", async () => {
+    const runId = await run({ b: { steps: twoSteps() } });
+    const inner = childOf(runId, "b");
+    await hands.request(inner, "x");
+    const lookOver = createLookOver(platform.engine, platform.ports);
+    const statusAfterLook = async () => {
+      await lookOver(inner);
+      return (await platform.run(inner)).status;
+    };
+    const hold = (on: boolean, sequence: number) =>
+      platform.engine.apply(inner, { kind: "hold", by: runId, on, sequence });
+
+    expect(await statusAfterLook()).toBe("running");
+    await hold(true, 7); // the outer run is not paused, and has never said so
+    expect(await statusAfterLook()).toBe("running");
+    await pause(runId);
+    await hold(false, 8); // as if the run had forgotten its pause
+    expect(await statusAfterLook()).toBe("paused");
+    await platform.engine.apply(runId, { kind: "cancel", reason: "", by: "ada" });
+    await platform.becomes(inner, "cancelled");
   });
 
   it("a run that is being undone is not held", async () => {

@@ -173,10 +173,18 @@ export function createEffects(ports: EffectPorts): Effects {
   }
 
   async function holdNested({ on, sequence }: Extract<Effect, { kind: "hold-nested" }>, { header }: EffectContext) {
+    let isHeard = true;
     for await (const runIds of ports.runs.nestedUnder(header)) {
-      await Promise.all(runIds.map((runId) => apply(runId, { kind: "hold", by: header.id, on, sequence })));
+      const told = await Promise.allSettled(
+        runIds.map((runId) => apply(runId, { kind: "hold", by: header.id, on, sequence })),
+      );
+      for (const [at, one] of told.entries()) {
+        if (one.status === "fulfilled") continue;
+        isHeard = false; // the others are told all the same
+        log.warn({ err: one.reason, run_id: runIds[at] }, "nested run not told of a pause yet");
+      }
     }
-    return true;
+    return isHeard;
   }
 
   function alert(effect: Extract<Effect, { kind: "alert" }>, { header }: EffectContext): boolean {

@@ -163,13 +163,19 @@ export function createEngine(ports: EnginePorts): Engine {
     };
   }
 
-  /** Those that go on with the run come last: what they start must not pile up before what was started. */
+  /**
+   * Those that go on with the run come last: what they start must not pile up before what was started. Telling thousands
+   * of nested runs of a pause holds up nothing else.
+   */
   async function performAll(runId: string, list: readonly Effect[], context: EffectContext): Promise<void> {
-    const first = list.filter(({ kind }) => kind !== "go-on");
+    const first = list.filter(({ kind }) => kind !== "go-on" && kind !== "hold-nested");
+    const beside = list.filter(({ kind }) => kind === "hold-nested");
+    const told = Promise.all(beside.map((effect) => performOne(runId, effect, context)));
     for (let at = 0; at < first.length; at += maxAtOnce) {
       await Promise.all(first.slice(at, at + maxAtOnce).map((effect) => performOne(runId, effect, context)));
     }
     for (const effect of list) if (effect.kind === "go-on") await performOne(runId, effect, context);
+    await told;
   }
 
   async function performOne(runId: string, effect: Effect, context: EffectContext): Promise<void> {

@@ -1,4 +1,6 @@
 import { runTimeoutMs } from "../core/advance.ts";
+import { outerRunsOf } from "../core/nested-id.ts";
+import { unheardBy } from "../core/pause.ts";
 import { type FanState, type RunHeader, type StepState, terminalRuns } from "../core/state.ts";
 import type { CompiledWorkflow } from "../model/index.ts";
 import type { Engine } from "./engine.ts";
@@ -36,12 +38,22 @@ export function createLookOver(engine: Engine, ports: EnginePorts): (runId: stri
       log.error({ run_id: runId, workflow: header.workflowId }, "the definition of a run is lost");
       return;
     }
+    if (header.parent) await hearPauses(header);
     if (header.status === "pending") await engine.apply(runId, { kind: "start" });
     if (isOutOfTime(header, workflow)) await engine.apply(runId, { kind: "timer", stepKey: "", timer: "run" });
     if (header.dryRun) return; // it has no jobs
     await lookAtSteps(header, workflow);
     const undone = header.undo?.current === undefined ? undefined : workflow.steps[header.undo.current];
     if (undone) await lookAtKeys(runId, [`${undone.id}!undo`]);
+  }
+
+  /** Of runs that it is nested in; what they said may be lost. */
+  async function hearPauses(header: RunHeader): Promise<void> {
+    const outer = await ports.runReader.headers(outerRunsOf(header.id));
+    for (const [by, hold] of Object.entries(unheardBy(header, outer))) {
+      log.warn({ run_id: header.id, outer_run_id: by, ...hold }, "run had not heard of a pause, or of its end");
+      await engine.apply(header.id, { kind: "hold", by, ...hold });
+    }
   }
 
   async function lookAtSteps(header: RunHeader, workflow: CompiledWorkflow): Promise<void> {

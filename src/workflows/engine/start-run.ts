@@ -4,7 +4,7 @@ import { checkMemoryId, fingerprintOf, uuidOf } from "../../jobs/index.ts";
 import { compileSchema, formatViolations } from "../../schemas/index.ts";
 import { outerRunsOf } from "../core/nested-id.ts";
 import type { EventOutcome } from "../core/outcome.ts";
-import { holdsOfNested, isPausedItself } from "../core/pause.ts";
+import { beginHeld, type Holds, holdsBy } from "../core/pause.ts";
 import type { BodyPath, RunEvent, RunHeader } from "../core/state.ts";
 import type { Json } from "../expressions/index.ts";
 import type { CompiledWorkflow, JsonObject } from "../model/index.ts";
@@ -85,13 +85,14 @@ export function createStarter(ports: EnginePorts, { apply, createBegun }: Starte
   }
 
   /**
-   * Whoever pauses a run tells all that are nested in it then. One that is just being begun may be missed: it asks for
-   * itself, once it can be found.
+   * Whoever pauses or resumes a run tells all that are nested in it then. One that is just being begun may be missed: it
+   * asks for itself, once it can be found.
+   * @param heard - what it has begun with
    */
-  async function joinPauses(runId: string): Promise<void> {
-    const outer = await ports.runReader.headers(outerRunsOf(runId));
-    for (const { id: by, pauses: sequence = 0 } of outer.filter(isPausedItself)) {
-      await apply(runId, { kind: "hold", by, on: true, sequence });
+  async function hearPauses(runId: string, heard: Holds): Promise<void> {
+    const said = holdsBy(await ports.runReader.headers(outerRunsOf(runId)));
+    for (const [by, hold] of Object.entries(said)) {
+      if (hold.sequence > (heard[by]?.sequence ?? -1)) await apply(runId, { kind: "hold", by, ...hold });
     }
   }
 
@@ -143,15 +144,19 @@ export function createStarter(ports: EnginePorts, { apply, createBegun }: Starte
     },
     async startChild({ parent, step, stepKey, runId, input, scope }) {
       const { maxNestedRuns } = ports.limits;
+      const found = await ports.runReader.headers([runId, ...outerRunsOf(runId)]);
+      const begun = found.find(({ id }) => id === runId);
+      if (begun) return hearPauses(runId, begun.holds ?? {}); // whoever began it did not come to say so
+      const holds = holdsBy(found); // the parent that asks may not know yet that it is paused, or that it no longer is
       if ((await slots.nest(parent.tenant, parent.rootId, ports.largeOutputTtlMs)) > maxNestedRuns) {
         const message = `run ${parent.rootId} has begun ${maxNestedRuns} nested runs; no more are allowed`;
         throw new DomainError("resource_exhausted", message, { reason: "too_many_nested_runs" });
       }
       const target = await childWorkflow(ports, parent, step, scope);
       if (target.isOther) await checkInput(ports, target.workflow, parent.tenant, input);
-      const header = toChildHeader(parent, target, { stepKey, runId });
+      const header = { ...toChildHeader(parent, target, { stepKey, runId }), ...beginHeld(holds) };
       await createBegun({ header, input, scope, fingerprint: runId }, target.workflow);
-      await joinPauses(runId);
+      await hearPauses(runId, holds);
     },
   };
 }
@@ -274,7 +279,6 @@ function toChildHeader(
     updatedAt: now,
     triggeredBy: `run:${parent.id}`,
     parent: { runId: parent.id, stepKey },
-    ...holdsOfNested(parent),
     depth: depth + 1,
     events: 0,
     ...(traceparent && { traceparent }),

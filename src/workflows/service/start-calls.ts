@@ -24,6 +24,9 @@ interface NamedWorkflow {
   revision: number;
 }
 
+/** UUIDs in 4 096 characters. */
+const idsOfDetail = 100;
+
 /** As large as the input of a single call can be. */
 const maxItemBytes = 4 * 1024 * 1024;
 
@@ -112,7 +115,7 @@ export function createStartCalls(deps: RunServiceDeps, { visible, whole }: RunAc
       });
       const runIds = results.flatMap((result) => ("runId" in result ? [result.runId] : []));
       const counts = { started: String(runIds.length), not_started: String(runs.length - runIds.length) };
-      auditDetail(context, { details: { ...counts, runs: runIds.join(" ") } });
+      auditDetail(context, { details: { ...counts, ...listed("runs", runIds) } });
       return { results };
     },
     async rerunRun({ id, fromStep, dryRun, input, useCurrentWorkflow, idempotencyKey }, context) {
@@ -153,6 +156,16 @@ function noteBatch(
   if (tenants.size <= 1) return;
   const names = [...tenants].sort().join(", ");
   throw invalidField("runs", `the workflows of one call must be of one tenant; these are of ${names}`);
+}
+
+/** Ids as audit details, as many in each as are kept of one text. */
+function listed(name: string, ids: readonly string[]): { [name: string]: string } {
+  const details: { [name: string]: string } = {};
+  for (let from = 0; from < ids.length; from += idsOfDetail) {
+    const key = from === 0 ? name : `${name}_${from / idsOfDetail + 1}`;
+    details[key] = ids.slice(from, from + idsOfDetail).join(" ");
+  }
+  return details;
 }
 
 function requireModest({ input = {} }: StartRunRequest): void {
