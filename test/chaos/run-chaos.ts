@@ -63,7 +63,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosOutcome> {
     const kinds = jobKinds(options.longestJobMs);
     const ledger = createLedger();
     const watch = startWatch(gatewayUrls, apiKey);
-    const memory = sampleMemory(cluster);
+    const memory = sampleMemory(cluster, options.log);
     const { jobsPerSecond } = options;
     const kindsOfRuns = runKinds(options.slowRunSeconds);
     await saveRunKinds(client, kindsOfRuns);
@@ -240,10 +240,16 @@ function sampleRuns(bus: BusProbe) {
 /** Redis is away now and then, by design. */
 function ignoreOutage(): void {}
 
-function sampleMemory({ members }: Cluster) {
+function sampleMemory({ members }: Cluster, log: (line: string) => void) {
   const highest = new Map<string, number>();
   const timer = setInterval(() => {
-    for (const { kind, child } of members) highest.set(kind, Math.max(highest.get(kind) ?? 0, child()?.rssMb() ?? 0));
+    for (const { kind, child } of members) {
+      const mb = child()?.rssMb() ?? 0;
+      const before = highest.get(kind) ?? 0;
+      if (mb <= before) continue;
+      highest.set(kind, mb);
+      if (Math.floor(mb / 100) > Math.floor(before / 100)) log(`${kind} has ${Math.round(mb)} MB`); // which fault was it
+    }
   }, 1_000);
   timer.unref();
   return {

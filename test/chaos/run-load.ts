@@ -86,7 +86,8 @@ export function startRunLoad(options: RunLoadOptions): RunLoad {
 
   async function send({ runId }: AcceptedRun, name: string): Promise<void> {
     await sleep(random.integer(0, 1_500));
-    await mayBeLate(untilAnswered(true, (client, call) => client.runs.signalRun({ id: runId, name }, call)));
+    const signal = untilAnswered(true, (client, call) => client.runs.signalRun({ id: runId, name }, call));
+    await mayBeLate(signal, isUsedUp);
   }
 
   async function pauseForAWhile({ runId: id }: AcceptedRun): Promise<void> {
@@ -124,13 +125,20 @@ export function startRunLoad(options: RunLoadOptions): RunLoad {
 }
 
 /** A call that was answered and repeated, or that came after the run's end, is refused; that is an answer, too. */
-async function mayBeLate<T>(work: Promise<T>): Promise<T | undefined> {
+async function mayBeLate<T>(work: Promise<T>, isLate = (_: ConnectError) => false): Promise<T | undefined> {
   try {
     return await work;
-  } catch (error) {
-    const { code } = ConnectError.from(error);
+  } catch (reason) {
+    const error = ConnectError.from(reason);
+    const { code } = error;
+    if (isLate(error)) return undefined;
     if (code === Code.FailedPrecondition || code === Code.InvalidArgument || code === Code.PermissionDenied)
       return undefined;
     throw error;
   }
+}
+
+/** A signal whose answer was lost was taken, and the step that waited for it is done. */
+function isUsedUp({ code, rawMessage }: ConnectError): boolean {
+  return code === Code.NotFound && rawMessage.includes("no step waits");
 }
