@@ -81,7 +81,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosOutcome> {
     const injected = await injectFaults(target, random.fork(), options);
     await Promise.all([load.stop(), runLoad.stop()]);
     const endedAt = Date.now();
-    const problems = await settle(options, cluster, client, bus);
+    const wasPaused = new Set([...runLoad.accepted.values()].filter((run) => run.wasPaused).map(({ runId }) => runId));
+    const problems = await settle(options, cluster, client, bus, wasPaused);
     const settleMs = Date.now() - endedAt;
     const poison = await checkPoison(client, bus, random, problems);
     await watch.stop();
@@ -138,6 +139,7 @@ async function settle(
   cluster: Cluster,
   client: CordumClient,
   bus: BusProbe,
+  wasPaused: ReadonlySet<string>,
 ): Promise<string[]> {
   log("settling");
   const giveUpAt = Date.now() + settleWithinMs;
@@ -147,6 +149,9 @@ async function settle(
   );
   for (;;) {
     const openRuns = await findUnendedRuns(client).catch((error) => [String(error)]);
+    // A gateway that was frozen may have made a pause, long after it was repeated elsewhere and the run was resumed.
+    const pausedLate = openRuns.filter((id) => wasPaused.has(id));
+    await Promise.allSettled(pausedLate.map((id) => client.runs.resumeRun({ id })));
     const openJobs = await findUnended(client).catch((error) => [String(error)]);
     const unended = [...openRuns.map((id) => `run ${id}`), ...openJobs.map((id) => `job ${id}`)];
     const leftovers = unended.length > 0 ? [] : await findLeftovers(bus);

@@ -13,6 +13,8 @@ export interface AcceptedRun {
   kind: string;
   /** Somebody asked to cancel it; true when the platform said that it is cancelled. */
   cancel?: boolean;
+  /** Somebody asked to pause it. */
+  wasPaused?: boolean;
 }
 
 export interface RunLoadOptions {
@@ -90,8 +92,10 @@ export function startRunLoad(options: RunLoadOptions): RunLoad {
     await mayBeLate(signal, isUsedUp);
   }
 
-  async function pauseForAWhile({ runId: id }: AcceptedRun): Promise<void> {
+  async function pauseForAWhile(run: AcceptedRun): Promise<void> {
+    const { runId: id } = run;
     await sleep(random.integer(0, 500));
+    run.wasPaused = true;
     await mayBeLate(untilAnswered(true, (client, call) => client.runs.pauseRun({ id }, call)));
     await sleep(random.integer(0, 1_000));
     await mayBeLate(untilAnswered(true, (client, call) => client.runs.resumeRun({ id }, call)));

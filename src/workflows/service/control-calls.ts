@@ -5,6 +5,7 @@ import type { RunService } from "@cordum/proto/cordum/v1/run_pb.js";
 import { approverOf, holdsOf, voterOf } from "../../approvals/index.ts";
 import { DomainError, invalidField } from "../../errors/index.ts";
 import { auditDetail, callerKey } from "../../rpc/index.ts";
+import type { EventOutcome } from "../core/outcome.ts";
 import type { RunEvent, RunHeader } from "../core/state.ts";
 import { toWireStatus } from "../engine/index.ts";
 import type { Json } from "../expressions/index.ts";
@@ -22,9 +23,15 @@ type ControlCalls = Pick<
 export function createControlCalls({ engine, ports }: RunServiceDeps, { visible }: RunAccess): ControlCalls {
   const { runs, runReader } = ports;
 
+  /** What somebody wants who has given up waiting, and perhaps asked again, must not be done late: say, a second pause. */
+  function apply(runId: string, event: RunEvent, { signal }: HandlerContext): Promise<EventOutcome> {
+    signal.throwIfAborted();
+    return engine.apply(runId, event);
+  }
+
   /** Applies what somebody wants of a run, and answers with the run as it is then. */
   async function change(header: RunHeader, event: RunEvent, context: HandlerContext): Promise<RunHeader> {
-    requireDone(await engine.apply(header.id, event), `run ${header.id}`);
+    requireDone(await apply(header.id, event, context), `run ${header.id}`);
     const [after = header] = await runReader.headers([header.id]);
     auditDetail(context, { details: { status: after.status } });
     return after;
@@ -65,7 +72,7 @@ export function createControlCalls({ engine, ports }: RunServiceDeps, { visible 
       const approver = approverOf(context.values.get(callerKey));
       const { principal, role, keyId } = approver;
       const vote = { principal, role, holds: holdsOf(approver), keyId, approved, reason, note, at: Date.now() };
-      const outcome = await engine.apply(header.id, { kind: "decide", stepKey: stepId, vote });
+      const outcome = await apply(header.id, { kind: "decide", stepKey: stepId, vote }, context);
       const isOver = outcome.kind === "refused" && outcome.code === "ended";
       const { missing = 0 } = requireDone(outcome, isOver ? "step not waiting" : `step ${stepId}`);
       const { steps } = await runs.loadParts(runId, { steps: [stepId] });
@@ -75,7 +82,7 @@ export function createControlCalls({ engine, ports }: RunServiceDeps, { visible 
       const header = await visible(id, context);
       auditDetail(context, { details: { signal: name } });
       const event = { kind: "signal", name, payload: toJsonPayload(payload), by: by(context) } as const;
-      const { delivered } = requireDone(await engine.apply(header.id, event), `run ${id}`);
+      const { delivered } = requireDone(await apply(header.id, event, context), `run ${id}`);
       return { delivered: delivered === true };
     },
   };

@@ -1,11 +1,14 @@
-import { Code, ConnectError } from "@connectrpc/connect";
-import { RunStatus, StepStatus } from "@cordum/proto/cordum/v1/run_pb.js";
+import { create } from "@bufbuild/protobuf";
+import { Code, ConnectError, createContextValues, createHandlerContext } from "@connectrpc/connect";
+import { PauseRunRequestSchema, RunService, RunStatus, StepStatus } from "@cordum/proto/cordum/v1/run_pb.js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { callerOf } from "../../../test/support/client-as.ts";
 import { startServers, type TestServers } from "../../../test/support/servers.ts";
 import { type StepWorker, startStepWorker } from "../../../test/support/step-worker.ts";
 import { startWorkflowApi, type WorkflowApi } from "../../../test/support/workflow-api.ts";
 import { startWorkflowPlatform, type WorkflowPlatform } from "../../../test/support/workflow-platform.ts";
-import type { Caller } from "../../rpc/index.ts";
+import { type Caller, callerKey } from "../../rpc/index.ts";
+import { createRunService } from "./run-service.ts";
 
 let servers: TestServers;
 let platform: WorkflowPlatform;
@@ -163,6 +166,32 @@ describe("starting many", () => {
     const started = results.filter(({ runId }) => runId);
     const refused = results.filter(({ errorCode }) => errorCode === "resource_exhausted");
     expect([started.length, refused.length]).toEqual([3, 5]);
+  });
+});
+
+describe("intervening", () => {
+  it("does nothing any more for who has given up waiting: a pause that is repeated must not come twice", async () => {
+    const { id } = await platform.define(approval);
+    const runId = await platform.start(id);
+    await platform.becomes(runId, "waiting");
+    const { definitions, ports, engine, config } = platform;
+    const service = createRunService({ definitions, ports, engine, config });
+    const context = createHandlerContext({
+      ...{
+        service: RunService,
+        method: RunService.method.pauseRun,
+        protocolName: "grpc",
+        requestMethod: "POST",
+        url: "",
+      },
+      requestSignal: AbortSignal.abort(new ConnectError("too late", Code.DeadlineExceeded)),
+      contextValues: createContextValues().set(callerKey, callerOf({})),
+    });
+
+    const late = Promise.resolve(service.pauseRun(create(PauseRunRequestSchema, { id: runId }), context));
+
+    await expect(late).rejects.toThrow("too late");
+    expect((await platform.run(runId)).status).toBe("waiting");
   });
 });
 
