@@ -37,6 +37,9 @@ export function checkCommit(world: WorldView, check: CommitCheck): void {
     const letter = header.letters[index] ?? "";
     must(status ? letters[status].includes(letter) : letter === ".", `${id} is ${status}, its letter ${letter}`);
   }
+  // Events of one commit may resume a run and hold it again.
+  const wentOn = changes.events.some(({ type, status }) => type === "run_status" && status !== "paused");
+  const isPausedAllAlong = before.paused && header.paused && !wentOn;
   for (const effect of changes.effects) {
     if (effect.kind === "go-on") must(!world.goneOn.has(effect.id), `${effect.id} is used twice`);
     if (effect.kind === "go-on") world.goneOn.add(effect.id);
@@ -47,7 +50,7 @@ export function checkCommit(world: WorldView, check: CommitCheck): void {
     const isOver = terminalRuns.has(header.status) || header.status === "compensating";
     const isCancelledNext = header.bulk?.some(({ kind }) => kind === "cancel") ?? false; // does not fit into one commit
     must(!isOver || isCancelledNext || stepKey.endsWith("!undo"), `${id} though the run is ${header.status}`);
-    must(!(before.paused && header.paused), `${id} though the run is paused`);
+    must(!isPausedAllAlong, `${id} though the run is paused`);
     const { attempts } = store.steps.get(stepKey) as StepState;
     must(id.endsWith(`${stepKey}@${attempts}`), `attempt ${attempts} is ${id}`);
   }
