@@ -44,6 +44,13 @@ describe("publishDeadLetter()", () => {
     });
   });
 
+  it("takes any id that somebody has put on the bus, once", async () => {
+    const before = (await bus.manager.streams.info("CORDUM_DLQ")).state.messages;
+    for (const jobId of ["a\r\nb: c", "a\r\nb: c", "ü\u0000"]) await publishDeadLetter(bus, { ...ended, jobId });
+
+    expect((await bus.manager.streams.info("CORDUM_DLQ")).state.messages).toBe(before + 2);
+  });
+
   it("creates a stream that was deleted", async () => {
     await bus.manager.streams.delete("CORDUM_DLQ");
 

@@ -1,7 +1,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { JobResultSchema, JobStatus } from "@cordum/proto/cordum/agent/v1/job_pb.js";
 import { type Bus, encodePacket, subjects } from "../bus/index.ts";
-import type { TerminalState } from "../jobs/index.ts";
+import { type TerminalState, uuidOf } from "../jobs/index.ts";
 
 /** A job that ended badly. */
 export interface EndedBadly {
@@ -24,7 +24,7 @@ export async function publishDeadLetter(bus: Bus, ended: EndedBadly): Promise<vo
   const payload = toBinary(JobResultSchema, result);
   const packet = encodePacket({ traceId, senderId, kind: "jobResult", payload, createdAtMs: Date.now() });
   const sealed = bus.signer.seal(packet);
-  const publish = () => bus.jetstream.publish(subjects.deadLetter, sealed, { msgID: `dlq:${jobId}` });
+  const publish = () => bus.jetstream.publish(subjects.deadLetter, sealed, { msgID: `dlq:${inHeader(jobId)}` });
   try {
     await publish();
   } catch (error) {
@@ -32,4 +32,9 @@ export async function publishDeadLetter(bus: Bus, ended: EndedBadly): Promise<vo
     await bus.ensureStreams(); // somebody may have deleted it
     await publish();
   }
+}
+
+/** Ids come from whoever is on the bus; a header takes no line breaks. */
+function inHeader(id: string): string {
+  return /^[\x20-\x7e]*$/.test(id) ? id : uuidOf(id);
 }
