@@ -90,7 +90,8 @@ export class NatsCarrier implements WorkerCarrier {
     nats.subscribe(`${this.#inbox}.*`, { callback: (_, message) => this.#acknowledged(message) });
     nats.subscribe(subjects.cancel, { callback: (_, message) => this.#toAll(message, listener) });
     const direct = { queue: workerId, callback: (_: unknown, message: Msg) => this.#direct(message, listener) };
-    this.#jobs = nats.subscribe(subjects.workerJobs(workerId), direct); // a queue: two processes of one id do not run a job twice
+    // A queue: two processes of one id do not run a job twice.
+    this.#jobs = nats.subscribe(subjects.workerJobs(workerId), direct);
     this.#greetNamesakes(nats);
     this.#results.connected();
     void this.#follow(nats, listener);

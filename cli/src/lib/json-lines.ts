@@ -6,6 +6,7 @@ export interface JsonLine {
   /** From 1 on, empty lines counted. */
   line: number;
   value: JsonObject;
+  /** Of its text, UTF-8. */
   bytes: number;
 }
 
@@ -19,7 +20,7 @@ export function parseJsonLines(content: string, source: string): JsonLine[] {
     const line = at + 1;
     return text.trim() === ""
       ? []
-      : [{ line, value: parseObject(text, `${source}, line ${line}`), bytes: text.length }];
+      : [{ line, value: parseObject(text, `${source}, line ${line}`), bytes: Buffer.byteLength(text) }];
   });
 }
 
