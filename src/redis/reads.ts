@@ -6,7 +6,10 @@ export type ReadCommand = readonly [name: string, ...args: (string | number)[]];
 
 /** Reads. Those asked for in one turn of the event loop, or while Redis is busy with earlier ones, share a round trip. */
 export interface Reads {
-  /** Made in this order, and nothing in between that the caller could not bear; replies come in it. */
+  /**
+   * Sent in this order in one round trip, and so are the replies. It is no transaction: writes of others may fall between.
+   * @throws Error of the first command that failed
+   */
   all(commands: readonly ReadCommand[]): Promise<unknown[]>;
 }
 
