@@ -5,3 +5,4 @@ export {
   type FieldViolation,
   invalidField,
 } from "./domain-error.ts";
+export { isOutside } from "./outside.ts";

@@ -1,7 +1,7 @@
 import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "@cordum/proto/google/rpc/error_details_pb.js";
-import { DomainError, type DomainErrorCode } from "../errors/index.ts";
+import { DomainError, type DomainErrorCode, isOutside } from "../errors/index.ts";
 
 /** A new domain code fails to compile until it is mapped. */
 const rpcCode: Record<DomainErrorCode, Code> = {
@@ -56,22 +56,13 @@ export function toConnectError(reason: unknown): ConnectError {
     return new ConnectError(reason.message, rpcCode[reason.code], headersOf(reason), detailsOf(reason), reason);
   }
   if (isAbort(reason)) return new ConnectError("the call was canceled", Code.Canceled, undefined, undefined, reason);
-  if (isStoreOutage(reason)) return toConnectError(storeOutage(reason));
+  if (isOutside(reason)) return toConnectError(outage(reason));
   return new ConnectError("internal error", Code.Internal, undefined, undefined, reason);
 }
 
-/** What the Redis client says when the server is gone, starting or full: nothing is wrong with the request. */
-function isStoreOutage(reason: unknown): boolean {
-  if (!(reason instanceof Error)) return false;
-  return (
-    reason.name === "MaxRetriesPerRequestError" ||
-    reason.message === "Command timed out" ||
-    /^(LOADING|OOM|MASTERDOWN|CLUSTERDOWN|READONLY) /.test(reason.message)
-  );
-}
-
-function storeOutage(cause: unknown): DomainError {
-  const message = "the store does not answer now; try again";
+/** A server behind us is gone, starting or full: nothing is wrong with the request. */
+function outage(cause: unknown): DomainError {
+  const message = "the store or the bus does not answer now; try again";
   return new DomainError("unavailable", message, { reason: "store_unavailable", retryAfterMs: 1_000, cause });
 }
 
@@ -90,9 +81,10 @@ export function isUnreadableRequest({ code, rawMessage }: { code: Code; rawMessa
   return code === Code.Internal && rawMessage.startsWith("parse binary:");
 }
 
-/** What an aborted signal makes Node's own functions throw. */
+/** What an aborted signal makes Node's own functions throw. Clients of Redis and NATS have errors of the same names. */
 export function isAbort(reason: unknown): boolean {
-  return reason instanceof Error && (reason.name === "AbortError" || reason.name === "TimeoutError");
+  if (!(reason instanceof Error) || (reason.name !== "AbortError" && reason.name !== "TimeoutError")) return false;
+  return reason instanceof DOMException || Reflect.get(reason, "code") === "ABORT_ERR";
 }
 
 function unreadable({ rawMessage, cause }: ConnectError): ConnectError {

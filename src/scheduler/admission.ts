@@ -2,7 +2,7 @@ import { clone, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type JobRequest, JobRequestSchema } from "@cordum/proto/cordum/agent/v1/job_pb.js";
 import { isTopic, type Outcome, parsePacket } from "../bus/index.ts";
 import { effectiveConfigEnv } from "../config/index.ts";
-import { DomainError } from "../errors/index.ts";
+import { DomainError, isOutside } from "../errors/index.ts";
 import {
   clientLabels,
   digestOf,
@@ -18,7 +18,6 @@ import { endJob } from "./ending.ts";
 import type { Enforce, Enforced, Found } from "./enforce.ts";
 import { isForged } from "./is-forged.ts";
 import type { SchedulerPorts } from "./ports.ts";
-import { isOutside } from "./retries.ts";
 
 export interface Admission {
   /** Handles one submit packet from the bus. */

@@ -2,6 +2,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { type JobResult, JobResultSchema, JobStatus } from "@cordum/proto/cordum/agent/v1/job_pb.js";
 import type { MsgHdrs } from "@nats-io/transport-node";
 import { headerNames, type Outcome, parsePacket } from "../bus/index.ts";
+import { isOutside } from "../errors/index.ts";
 import { type FinishCommit, publishTransition, type TerminalState } from "../jobs/index.ts";
 import { continueTrace } from "../telemetry/index.ts";
 import type { Dispatcher } from "./dispatcher.ts";
@@ -9,7 +10,6 @@ import { announceEnd } from "./ending.ts";
 import type { Outputs } from "./outputs.ts";
 import { placeRecord } from "./place-record.ts";
 import type { SchedulerPorts } from "./ports.ts";
-import { isOutside } from "./retries.ts";
 
 const terminalByStatus: Partial<Record<JobStatus, TerminalState>> = {
   [JobStatus.SUCCEEDED]: "SUCCEEDED",

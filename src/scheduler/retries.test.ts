@@ -1,8 +1,5 @@
-import { connect } from "@nats-io/transport-node";
-import { Redis } from "ioredis";
 import { describe, expect, it } from "vitest";
-import { DomainError } from "../errors/index.ts";
-import { endOf, isOutside } from "./retries.ts";
+import { endOf } from "./retries.ts";
 
 describe("endOf()", () => {
   it("takes a message that was tried too often for poison", () => {
@@ -16,36 +13,5 @@ describe("endOf()", () => {
     const retry = { kind: "retry", afterMs: 1, isOutside: true } as const;
 
     expect(endOf(retry, 100_000)).toBe(retry);
-  });
-});
-
-describe("isOutside()", () => {
-  it.each([
-    new DomainError("unavailable", "no kernel"),
-    new Error("not read", { cause: new DomainError("unavailable", "no configuration") }),
-    new Error("commit: OOM command not allowed when used memory > 'maxmemory'."),
-    new Error("READONLY You can't write against a read only replica."),
-    new Error("LOADING Redis is loading the dataset in memory"),
-    new Error("Connection is closed."),
-  ])("is true of %s", (error) => {
-    expect(isOutside(error)).toBe(true);
-  });
-
-  it("is true of a Redis and a NATS that are not there", async () => {
-    const redis = new Redis(1, "127.0.0.1", { lazyConnect: true, maxRetriesPerRequest: 0, retryStrategy: () => null });
-    redis.on("error", () => undefined);
-    const noRedis = await redis.get("x").catch((error: unknown) => error);
-    const noNats = await connect({ servers: "127.0.0.1:1", reconnect: false }).catch((error: unknown) => error);
-
-    expect([noRedis, noNats].map(isOutside)).toEqual([true, true]);
-  });
-
-  it.each([
-    new TypeError("x is not a function"),
-    new Error("commit: user_script:12: attempt to index a nil value"),
-    new DomainError("invalid_argument", "topic"),
-    undefined,
-  ])("is false of %s", (error) => {
-    expect(isOutside(error)).toBe(false);
   });
 });

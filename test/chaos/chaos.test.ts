@@ -29,6 +29,7 @@ describe("the platform under faults", () => {
     });
 
     console.log(report);
-    expect(problems).toEqual([]);
+    // The problems in the message: a list shortened by the reporter says nothing.
+    expect(problems, problems.slice(0, 20).join("\n")).toEqual([]);
   });
 });

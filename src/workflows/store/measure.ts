@@ -1,4 +1,4 @@
-import { loadScript, type RedisClient, runScript } from "../../redis/index.ts";
+import { loadScript, type RedisClient, readsOn, runScript } from "../../redis/index.ts";
 import { partKeys } from "./keys.ts";
 
 const itemSizesScript = loadScript(new URL("./item-sizes.lua", import.meta.url));
@@ -9,11 +9,8 @@ export type Place = readonly [hash: string, field: string];
 /** Lengths of fields of one run, bytes; 0 for one that is not there. */
 export async function sizesOf(redis: RedisClient, places: readonly Place[]): Promise<number[]> {
   if (places.length === 0) return [];
-  const replies = await redis.pipeline(places.map(([hash, field]) => ["hstrlen", hash, field])).exec();
-  return (replies ?? []).map(([error, size]) => {
-    if (error) throw error;
-    return Number(size);
-  });
+  const replies = await readsOn(redis).all(places.map(([hash, field]) => ["hstrlen", hash, field]));
+  return replies.map(Number);
 }
 
 /** Lengths of the payloads of steps or units of one run: input and output together, bytes. */
