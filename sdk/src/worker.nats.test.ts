@@ -411,6 +411,24 @@ describe("throughput", () => {
 });
 
 describe("drain()", () => {
+  it.each([
+    ["before NATS can be reached", "nats://127.0.0.1:1", 300],
+    ["before it has connected", "", 0],
+  ])("ends a start quietly %s", async (_, natsUrl, afterMs) => {
+    const connection = { natsUrl: natsUrl || nats.url, redisUrl: redis.url };
+    const handlers = { "job.hello": greet };
+    const worker = createWorker({ pool: "hello", connection, handlers, log: silent, handleSignals: false });
+
+    const started = worker.start();
+    await sleep(afterMs);
+    await worker.drain();
+
+    await started;
+    await worker.closed;
+    await worker.start();
+    await expect(scheduler.dispatch(worker.id, { jobId: "late" })).rejects.toThrow("no responders");
+  });
+
   it("finishes what runs, refuses what is new, and closes", async () => {
     let finish = () => {};
     const hold = () => new Promise<void>((resolve) => (finish = resolve));

@@ -53,7 +53,10 @@ export interface Worker {
   readonly id: string;
   /** Adds a handler, before `start`. */
   handle(topic: string, handler: Handler | RunFunction): Worker;
-  /** Connects, waiting for NATS and Redis as long as it takes, and takes jobs. */
+  /**
+   * Connects, waiting for NATS and Redis as long as it takes, and takes jobs. Resolves once it does, or when the worker has
+   * drained before it could.
+   */
   start(): Promise<void>;
   /**
    * Takes nothing new, gives back what has not begun, waits for the rest at most `graceMs` (default 30 000), gives that
@@ -130,6 +133,7 @@ class NatsWorker implements Worker {
 
   async #start(): Promise<void> {
     this.#checkHandlers();
+    if (this.#draining !== undefined) return this.#draining;
     const connection = resolveWorkerConnection(this.#options.connection);
     const { nats, redis, load = defaultLoad() } = this.#options;
     const now = () => performance.now();
@@ -153,11 +157,15 @@ class NatsWorker implements Worker {
     });
     this.#carrier = carrier;
     if (this.#options.handleSignals !== false) this.#listenToSignals();
-    await carrier.open(session).catch(async (error: unknown) => {
+    try {
+      await carrier.open(session);
+    } catch (error) {
+      if (this.#draining !== undefined) return this.#draining; // whoever asked for that has stopped it
       await carrier.close();
       this.#forgetSignals();
       throw error;
-    });
+    }
+    if (this.#draining !== undefined) return this.#draining;
     this.#session = session;
     session.start();
     void carrier.closed.then((reason) => this.#lost(reason));

@@ -4,7 +4,7 @@ import { runChaos } from "./run-chaos.ts";
 describe("the platform under faults", () => {
   const seed = Number(process.env.CHAOS_SEED ?? Date.now() % 1_000_000);
 
-  it(`brings every accepted job to exactly one end (seed ${seed})`, { timeout: 120_000 }, async () => {
+  it(`brings every accepted job to exactly one end (seed ${seed})`, { timeout: 180_000 }, async () => {
     const { problems, report } = await runChaos({
       seed,
       durationMs: 12_000,
@@ -15,7 +15,7 @@ describe("the platform under faults", () => {
       maxPauseMs: 800,
       maxOutageMs: 1_500,
       longestJobMs: 2_200,
-      settleWithinMs: 30_000,
+      settleWithinMs: 80_000, // a slot whose run was never created is given back after a minute
       cluster: {
         gateways: 2,
         schedulers: 2,

@@ -25,7 +25,7 @@ const owedPerShard = 50;
 /** A look costs 60 µs of CPU: with 16 shards and a second between looks 0.4 % of a core, however many runs wait. */
 const watchedPerShard = 4;
 const watchedAtOnce = 32;
-const slotsAfterMs = 60_000;
+const slotsAfter = { seenMs: 10_000, uncreatedMs: 60_000 };
 /** With what one look reads, a hundred thousand runs under way are gone through in minutes and cost nothing. */
 const slotsIntervalMs = 5_000;
 
@@ -99,7 +99,7 @@ export function startSweeper(engine: Engine, ports: EnginePorts, options: Sweepe
     loop("timers", fireDue, options.timerIntervalMs),
     loop("owed", sweep, options.sweepIntervalMs),
     loop("quiet runs", lookAtQuiet, options.sweepIntervalMs),
-    loop("slots", async () => (await ports.slots.reclaim(slotsAfterMs)) < 0, slotsIntervalMs),
+    loop("slots", async () => (await ports.slots.reclaim(slotsAfter)) < 0, slotsIntervalMs),
   ];
 
   return {

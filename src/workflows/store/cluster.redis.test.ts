@@ -91,7 +91,7 @@ async function doEverything(): Promise<void> {
   await store.flush();
   expect(await store.remove("r0")).toBe("removed");
   await Promise.all(Array.from({ length: shards }, (_, shard) => store.unwatched(shard, 100, 0)));
-  await slots.reclaim(-1_000);
+  await slots.reclaim({ seenMs: -1_000, uncreatedMs: -1_000 });
   expect(await slots.count("t")).toBe(0);
   const document = { id: "w", org_id: "t", steps: {} };
   for (let n = 0; n < 102; n++) {

@@ -49,6 +49,8 @@ describe("acquire()", () => {
   });
 });
 
+const atOnce = { seenMs: 0, uncreatedMs: 0 };
+
 describe("reclaim()", () => {
   it("frees slots of runs that have ended or were never created, and no other", async () => {
     const store = createRunStore(redis, { shards, keepMs: 60_000 });
@@ -58,14 +60,25 @@ describe("reclaim()", () => {
     await Promise.all(["active", "ended", ...many].map((id) => slots.acquire("t", id, undefined)));
     await slots.acquire("t2", "ended", undefined);
 
-    expect(await slots.reclaim(60_000)).toBe(0); // too early
+    expect(await slots.reclaim({ seenMs: 60_000, uncreatedMs: 0 })).toBe(0); // too early
     await sleep(1_000);
 
     let freed = 0;
-    for (let looks = 0; looks < 4; looks++) freed += await slots.reclaim(0);
+    for (let looks = 0; looks < 4; looks++) freed += await slots.reclaim(atOnce);
     expect(freed).toBe(702);
     expect(await slots.count("t")).toBe(1);
     expect(await slots.count("t2")).toBe(0);
+  });
+
+  it("gives a run that is not created yet more time than one that has ended", async () => {
+    const store = createRunStore(redis, { shards, keepMs: 60_000 });
+    await store.create(newRun("ended", { status: "failed" }));
+    await Promise.all(["ended", "soon"].map((id) => slots.acquire("t", id, undefined)));
+    await sleep(1_000);
+
+    expect(await slots.reclaim({ seenMs: 0, uncreatedMs: 60_000 })).toBe(1);
+    expect(await slots.acquire("t", "other", 1)).toBe(false);
+    expect(await slots.acquire("t", "soon", 1)).toBe(true);
   });
 
   it("looks at slots in turns: one that is in use lets the others come first", async () => {
@@ -77,8 +90,8 @@ describe("reclaim()", () => {
     await slots.acquire("t", "never", undefined); // the last that was taken
     await sleep(1_000);
 
-    expect(await slots.reclaim(0)).toBe(0);
-    expect(await slots.reclaim(0)).toBe(1);
+    expect(await slots.reclaim(atOnce)).toBe(0);
+    expect(await slots.reclaim(atOnce)).toBe(1);
     expect(await slots.count("t")).toBe(active.length);
   });
 
@@ -88,7 +101,7 @@ describe("reclaim()", () => {
     await slots.acquire("t", "active", undefined);
     await sleep(1_000);
 
-    const looked = slots.reclaim(0);
+    const looked = slots.reclaim(atOnce);
     await slots.release("t", "active");
     await looked;
 

@@ -29,11 +29,16 @@ export interface RunSlots {
   /**
    * Gives back slots whose run has ended, or was not created in time: what a process that died has left. One call looks
    * at some tenants and, of each, at some slots, those first that nobody has looked at for longest; the next call goes on.
-   * @param olderThanMs - far longer than it takes from `acquire` to the creation of the run; a slot that is found in use is
-   * left alone for so long
    * @returns how many it gave back
    */
-  reclaim(olderThanMs: number): Promise<number>;
+  reclaim(after: ReclaimAfter): Promise<number>;
+}
+
+export interface ReclaimAfter {
+  /** A slot that was taken, or found in use, is left alone for so long. */
+  seenMs: number;
+  /** Far longer than it takes from `acquire` to the creation of the run. */
+  uncreatedMs: number;
 }
 
 /** About so many tenants in one call of `reclaim`, and so many slots, but some of each tenant. */
@@ -42,9 +47,8 @@ const [maxTenants, maxSlots, minSlots] = [100, 1_000, 20];
 const listEveryMs = 60_000;
 const maxListed = 10_000;
 
-interface ReclaimStep {
+interface ReclaimStep extends ReclaimAfter {
   nowMs: number;
-  olderThanMs: number;
   most: number;
 }
 
@@ -68,23 +72,25 @@ export function createRunSlots(redis: RedisClient, shards: number): RunSlots {
     listed.set(tenant, nowMs);
   }
 
-  /** Among these runs those that hold a slot without need. */
-  async function leaked(runIds: readonly string[]): Promise<string[]> {
-    const statuses = await Promise.all(runIds.map((id) => redis.hget(runKey(id, shards), "s")));
-    return runIds.filter((_, at) => {
-      const status = statuses[at];
-      return !status || terminalRuns.has(status as RunStatus);
-    });
-  }
-
-  async function reclaimOf(tenant: string, { nowMs, olderThanMs, most }: ReclaimStep): Promise<number> {
+  async function reclaimOf(tenant: string, { nowMs, seenMs, uncreatedMs, most }: ReclaimStep): Promise<number> {
     const key = slotKeys.slots(tenant);
-    const old = await redis.zrangebyscore(key, "-inf", nowMs - olderThanMs, "LIMIT", 0, most);
-    const free = new Set(await leaked(old));
-    const used = old.filter((id) => !free.has(id));
+    const found = await redis.zrangebyscore(key, "-inf", nowMs - seenMs, "WITHSCORES", "LIMIT", 0, most);
+    const slots = Array.from({ length: found.length / 2 }, (_, at) => ({
+      id: found[at * 2] ?? "",
+      takenMs: Number(found[at * 2 + 1]),
+    }));
+    const statuses = await Promise.all(slots.map(({ id }) => redis.hget(runKey(id, shards), "s")));
+    const used: string[] = [];
+    const free: string[] = [];
+    for (const [at, { id, takenMs }] of slots.entries()) {
+      const status = statuses[at] as RunStatus | null | undefined;
+      const isFree = status ? terminalRuns.has(status) : takenMs <= nowMs - uncreatedMs;
+      if (isFree) free.push(id);
+      else if (status) used.push(id);
+    }
     // Only of those that are still there: a run may end meanwhile.
     if (used.length > 0) await redis.zadd(key, "XX", ...used.flatMap((id) => [nowMs, id]));
-    return free.size > 0 ? redis.zrem(key, ...free) : 0;
+    return free.length > 0 ? redis.zrem(key, ...free) : 0;
   }
 
   return {
@@ -117,12 +123,12 @@ export function createRunSlots(redis: RedisClient, shards: number): RunSlots {
       await Promise.all([redis.incr(key), redis.pexpire(key, keepMs)]);
     },
     count: (tenant) => redis.zcard(slotKeys.slots(tenant)),
-    async reclaim(olderThanMs) {
+    async reclaim(after) {
       const [seconds] = await redis.time(); // the clock that the times of taking were read from
       const [next, tenants] = await redis.sscan(slotKeys.tenants, cursor, "COUNT", maxTenants);
       cursor = next;
       const most = Math.max(minSlots, Math.floor(maxSlots / Math.max(1, tenants.length)));
-      const step = { nowMs: Number(seconds) * 1000, olderThanMs, most };
+      const step = { ...after, nowMs: Number(seconds) * 1000, most };
       const freed = await Promise.all(tenants.map((tenant) => reclaimOf(tenant, step)));
       return freed.reduce((sum, count) => sum + count, 0);
     },
