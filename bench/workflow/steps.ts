@@ -14,7 +14,7 @@ interface Turn {
   jobs: Throughput;
   /** One call for each. */
   singleJobs: Throughput;
-  /** Of runs that are started in batches of as many steps. Per step, as the others are per job. */
+  /** Of runs that are started in batches of as many. Per step, as the others are per job. */
   steps: Throughput;
   /** One call for each run. */
   singleSteps: Throughput;
@@ -47,11 +47,11 @@ async function measureTurn(system: WorkflowSystem, options: BenchOptions): Promi
       const plan = { ...options, jobs: Math.ceil(options.jobs / slices), batch };
       return measureThroughput({ client, processes: [...processes, client] }, servers, plan);
     });
-  // A run has one step under way: as many runs are as many jobs in flight.
+  // A run has one step under way: as many runs are as many jobs in flight, and as many are started by a call.
   const ofSteps = (batch: number) =>
     system.withRunsClient(async (client) => {
       const runs = (jobs: number) => Math.ceil(jobs / chainLength);
-      const plan = { ...options, jobs: runs(options.jobs / slices), batch: runs(batch) };
+      const plan = { ...options, jobs: runs(options.jobs / slices), batch };
       return perStep(await measureThroughput({ client, processes: [...processes, client] }, servers, plan));
     });
   const [jobs, steps] = await inTurns(

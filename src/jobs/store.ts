@@ -142,8 +142,8 @@ export function createJobStore(redis: RedisClient, options: JobStoreOptions): Jo
         else payload = job.payload;
       }
       const keys = shardKeys(shardOf(job.id, shards));
-      const indexes = [keys.recent, keys.tenant(job.tenant), keys.topic(job.topic), traceId && keys.trace(traceId)];
-      const tended = indexes.map((index) => (index && tender.isDue(index) ? 1 : 0));
+      const indexes = [keys.recent, keys.tenant(job.tenant), keys.topic(job.topic)];
+      const tended = indexes.map((index) => (tender.isDue(index) ? 1 : 0));
       const about = [job.id, job.request, job.digest, job.tenant, job.topic, traceId, job.priority, job.fingerprint];
       const submitter = job.submitter ? encodeSubmitter(job.submitter) : "";
       const payloadKey = payload === "" ? "" : payloadKeys.context(job.id);

@@ -201,16 +201,16 @@ export class RunActor {
 
   async #load(events: readonly RunEvent[]): Promise<Cached | "missing" | "lost"> {
     const keys = [...new Set(events.flatMap(keysOf))];
-    const run = await this.#ports.store.load(this.#runId, { steps: keys });
+    const run = await this.#ports.store.load(this.#runId, { steps: keys, input: "if small" });
     if (!run) return "missing";
     const workflow = await this.#ports.workflowOf(run.header);
     if (!workflow) return "lost";
-    const { steps, outputs, inputs, items } = run.parts;
+    const { input, steps, outputs, inputs, items } = run.parts;
     return {
       version: run.version,
       header: run.header,
       workflow,
-      parts: { steps, outputs, inputs, items, schemas: new Map() },
+      parts: { ...(input !== undefined && { input }), steps, outputs, inputs, items, schemas: new Map() },
     };
   }
 

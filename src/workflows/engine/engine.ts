@@ -31,6 +31,8 @@ export interface Engine extends Starter {
 /** Runs that stay in memory after their latest event, at most and for how long. */
 const maxActors = 5_000;
 const forgetAfterMs = 30_000;
+/** A map whose first entries are deleted one by one is slow to find the next. */
+const forgetAtOnce = 200;
 /** Effects of one commit that are carried out at the same time. */
 const maxAtOnce = 64;
 
@@ -75,7 +77,7 @@ export function createEngine(ports: EnginePorts): Engine {
     if (actor) {
       actors.delete(runId); // the latest used is the last
     } else {
-      if (actors.size >= maxActors) forget(actors.size - maxActors + 1);
+      if (actors.size >= maxActors) forget(actors.size - maxActors + forgetAtOnce);
       actor = new RunActor(runId, actorPorts);
     }
     actors.set(runId, actor);

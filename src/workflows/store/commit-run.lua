@@ -10,13 +10,13 @@
 -- @include write
 local function commit(n, key, id)
   local expected, from, root, workflow, workflow_version = take(), take(), take(), take(), take()
-  local found = redis.call("HMGET", key, "v", "s", "c")
+  local found = redis.call("HMGET", key, "v", "s")
   local version, status = found[1], found[2]
   if not version then return { 0 } end
   if version ~= expected then return { 2 } end
   if status ~= from then error("run " .. id .. " is " .. status .. ", not " .. from, 0) end
   if ended[from] and ARGV[at + 1] ~= from then error("run " .. id .. " has ended " .. from, 0) end
-  write(key, id, from, found[3], root, workflow, workflow_version)
+  write(key, id, from, nil, root, workflow, workflow_version)
   return { 1, text(first_us + n - 1) }
 end
 

@@ -10,7 +10,7 @@
 local function create(n, key, id)
   local tenant, workflow, workflow_version, root = take(), take(), take(), take()
   local found = redis.call("HMGET", key, "fp", "h")
-  if found[2] then return { 2, found[1], found[2] } end
+  if found[2] then return { 2, found[1] or "", found[2] } end
   local prefix = prefix_of(key)
   local created = text(first_us + n - 1) -- unique in this call, so that pages have a total order
   -- Its end takes back what begins here, also when it has ended already.
@@ -18,7 +18,7 @@ local function create(n, key, id)
   if root ~= "" then indexes = { "idx:nested", "idx:parent:" .. root } end
   -- A full memory refuses the first command that writes, or none of those that follow.
   for _, index in ipairs(indexes) do redis.call("ZADD", prefix .. index, created, id) end
-  redis.call("ZADD", prefix .. "idx:active", now_ms, id)
+  redis.call("ZADD", prefix .. "idx:active", now_text, id)
   redis.call("HINCRBY", prefix .. "uses:" .. workflow, workflow_version, 1)
   redis.call("PERSIST", key .. "|owed") -- of a removed run of this id that still owed something
   write(key, id, nil, created, root, workflow, workflow_version)

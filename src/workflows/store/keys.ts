@@ -42,12 +42,25 @@ export function runKey(id: string, shards: number): string {
   return `${shardPrefix(shardOf(id, shards))}run:${id}`;
 }
 
-/** Names of the keys that hold what grows with a run. */
+/** Fields of the run's hash, beside those with a name of their own, which hold no colon; by step or unit. */
+export const runFields = {
+  step: (key: string) => `step:${key}`,
+  input: (key: string) => `in:${key}`,
+  output: (key: string) => `out:${key}`,
+};
+
+const smallInput = 2_048;
+
+/** The input of a run is in one of two fields, so that a small one can be read with the header and a large one is not. */
+export const inputFields = { small: "input", large: "large_input" };
+
+export function inputField(text: string): string {
+  return text.length <= smallInput ? inputFields.small : inputFields.large;
+}
+
+/** Names of the keys that hold what else grows with a run. */
 export function partKeys(run: string) {
   return {
-    steps: `${run}|steps`,
-    inputs: `${run}|in`,
-    outputs: `${run}|out`,
     ctx: `${run}|ctx`,
     timeline: `${run}|timeline`,
     owed: `${run}|owed`,

@@ -1,7 +1,13 @@
 import { type ReadCommand, type RedisClient, readsOn } from "../../redis/index.ts";
 import type { Json } from "../expressions/index.ts";
-import { partKeys } from "./keys.ts";
+import { inputFields, partKeys, runFields } from "./keys.ts";
 import type { ContextEntry, LoadedParts, LoadedRun, RunParts } from "./model.ts";
+
+/** A field of the run's hash, and what becomes of it. */
+interface Field {
+  name: string;
+  take(text: string | undefined): void;
+}
 
 /** One command, and what becomes of its reply. */
 interface Read {
@@ -10,21 +16,19 @@ interface Read {
 }
 
 /**
- * Header and parts of a run in one round trip. They may be of different versions when somebody commits in between: the
- * header is read first, so that a commit based on them is a conflict then.
+ * Header and parts of a run in one round trip. What is not in the run's hash may be of a later version, when somebody
+ * commits in between: the hash is read first, so that a commit based on them is a conflict then.
  */
 export async function loadRun(redis: RedisClient, key: string, wanted: RunParts): Promise<LoadedRun | undefined> {
   const parts = emptyParts();
-  let version: string | null = null;
-  let header: string | null = null;
-  const head: Read = {
-    command: ["hmget", key, "v", "h"],
-    take: (reply) => {
-      [version = null, header = null] = reply as (string | null)[];
-    },
-  };
-  await readAll(redis, [head, ...readsOf(key, wanted, parts)]);
-  if (version === null || header === null) return undefined;
+  let version: string | undefined;
+  let header: string | undefined;
+  const head: Field[] = [
+    { name: "v", take: (text) => (version = text) },
+    { name: "h", take: (text) => (header = text) },
+  ];
+  await readAll(redis, readsOf(key, wanted, parts, head));
+  if (version === undefined || header === undefined) return undefined;
   return { version: Number(version), header: JSON.parse(header), parts };
 }
 
@@ -44,31 +48,16 @@ async function readAll(redis: RedisClient, reads: readonly Read[]): Promise<void
   for (const [index, reply] of replies.entries()) reads[index]?.take(reply);
 }
 
-function readsOf(key: string, wanted: RunParts, parts: LoadedParts): Read[] {
+function readsOf(key: string, wanted: RunParts, parts: LoadedParts, head: readonly Field[] = []): Read[] {
   const keys = partKeys(key);
-  const reads: Read[] = [];
-  const field = (name: string, take: (text: string | undefined) => void): void => {
-    reads.push({ command: ["hget", key, name], take: (reply) => take((reply as string | null) ?? undefined) });
-  };
-  if (wanted.input) {
-    field("input", (text) => {
-      parts.input = parse<Json>(text) ?? null;
-    });
-  }
-  if (wanted.scope) {
-    field("scope", (text) => {
-      parts.scope = parse<{ [name: string]: Json }>(text) ?? {};
-    });
-  }
+  const fields = [...head, ...fieldsOf(wanted, parts)];
+  const reads: Read[] = fields.length > 0 ? [readFields(key, fields)] : [];
   if (wanted.ctx) {
     const take = (reply: unknown) => {
       parts.ctx = toContext(reply);
     };
     reads.push({ command: ["hgetall", keys.ctx], take });
   }
-  reads.push(...readMap(keys.steps, wanted.steps, parts.steps, parse));
-  reads.push(...readMap(keys.outputs, wanted.outputs, parts.outputs, parse));
-  reads.push(...readMap(keys.inputs, wanted.inputs, parts.inputs, (text) => text));
   for (const { stepId, from, count } of wanted.items ?? []) {
     if (count <= 0) continue;
     reads.push({
@@ -83,18 +72,34 @@ function readsOf(key: string, wanted: RunParts, parts: LoadedParts): Read[] {
   return reads;
 }
 
-function readMap<T>(
-  key: string,
-  fields: readonly string[] | undefined,
-  into: Map<string, T | undefined>,
-  read: (text: string | undefined) => T | undefined,
-): Read[] {
-  if (!fields?.length) return [];
+/** What of a run is in its hash. */
+function fieldsOf(wanted: RunParts, parts: LoadedParts): Field[] {
+  const { input, scope, steps = [], outputs = [], inputs = [] } = wanted;
+  const fields: Field[] = [];
+  const add = (name: string, take: Field["take"]) => void fields.push({ name, take });
+  if (input) {
+    const take = (text: string | undefined) => {
+      if (text !== undefined) parts.input = JSON.parse(text) as Json;
+    };
+    add(inputFields.small, take);
+    if (input !== "if small") add(inputFields.large, take);
+  }
+  if (scope) {
+    add("scope", (text) => {
+      parts.scope = parse<{ [name: string]: Json }>(text) ?? {};
+    });
+  }
+  for (const key of steps) add(runFields.step(key), (text) => parts.steps.set(key, parse(text)));
+  for (const key of outputs) add(runFields.output(key), (text) => parts.outputs.set(key, parse(text)));
+  for (const key of inputs) add(runFields.input(key), (text) => parts.inputs.set(key, text));
+  return fields;
+}
+
+function readFields(key: string, fields: readonly Field[]): Read {
   const take = (reply: unknown) => {
-    const texts = reply as (string | null)[];
-    for (const [index, field] of fields.entries()) into.set(field, read(texts[index] ?? undefined));
+    for (const [at, text] of (reply as (string | null)[]).entries()) fields[at]?.take(text ?? undefined);
   };
-  return [{ command: ["hmget", key, ...fields], take }];
+  return { command: ["hmget", key, ...fields.map(({ name }) => name)], take };
 }
 
 function parse<T>(text: string | undefined): T | undefined {

@@ -1,5 +1,5 @@
 import { loadScript, type RedisClient, readsOn, runScript } from "../../redis/index.ts";
-import { partKeys } from "./keys.ts";
+import { partKeys, runFields } from "./keys.ts";
 
 const itemSizesScript = loadScript(new URL("./item-sizes.lua", import.meta.url));
 
@@ -15,10 +15,9 @@ export async function sizesOf(redis: RedisClient, places: readonly Place[]): Pro
 
 /** Lengths of the payloads of steps or units of one run: input and output together, bytes. */
 export async function payloadSizesOf(redis: RedisClient, run: string, keys: readonly string[]): Promise<number[]> {
-  const { inputs, outputs } = partKeys(run);
   const sizes = await sizesOf(redis, [
-    ...keys.map((key): Place => [inputs, key]),
-    ...keys.map((key): Place => [outputs, key]),
+    ...keys.map((key): Place => [run, runFields.input(key)]),
+    ...keys.map((key): Place => [run, runFields.output(key)]),
   ]);
   return keys.map((_, at) => (sizes[at] ?? 0) + (sizes[keys.length + at] ?? 0));
 }

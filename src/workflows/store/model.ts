@@ -9,7 +9,8 @@ export interface ContextEntry {
 
 /** Parts of a run to read. */
 export interface RunParts {
-  input?: boolean;
+  /** `if small`: only when it can be read beside other things at no cost. */
+  input?: boolean | "if small";
   scope?: boolean;
   ctx?: boolean;
   /** Step keys, as in the two below. */

@@ -174,7 +174,7 @@ describe("owed()", () => {
 
     store.settle("r", ["a"]);
 
-    await expect.poll(() => redis.exists(shardKeys(0).outbox)).toBe(0);
+    await expect.poll(() => redis.exists(shardKeys(0).outbox), { timeout: 5_000 }).toBe(0);
   });
 
   it("shows the effects of several runs, in parts when there are many", async () => {

@@ -2,7 +2,7 @@ import { type Cursor, decodeCursor, encodeCursor, readIndex } from "../../jobs/i
 import type { RedisClient } from "../../redis/index.ts";
 import type { RunHeader, RunStatus, StepOutput, StepState, TimelineEvent } from "../core/state.ts";
 import type { Json } from "../expressions/index.ts";
-import { partKeys, runKey, shardKeys } from "./keys.ts";
+import { inputFields, partKeys, runKey, shardKeys } from "./keys.ts";
 import { loadParts, toContext } from "./load.ts";
 import { countFitting, itemSizesOf, type Place, payloadSizesOf, sizesOf } from "./measure.ts";
 import type { ContextEntry, LoadedParts } from "./model.ts";
@@ -133,7 +133,12 @@ export function createRunReader(redis: RedisClient, shards: number): RunReader {
     const run = key(runId);
     const { ctx } = partKeys(run);
     const paths = await redis.hkeys(ctx);
-    const places: Place[] = [[run, "input"], [run, "output"], ...paths.map((path): Place => [ctx, path])];
+    const places: Place[] = [
+      [run, inputFields.small],
+      [run, inputFields.large],
+      [run, "output"],
+      ...paths.map((path): Place => [ctx, path]),
+    ];
     const fits = places.slice(0, countFitting(await sizesOf(redis, places), maxBytes));
     return {
       fields: fits.filter(([hash]) => hash === run).map(([, field]) => field),
@@ -166,8 +171,8 @@ export function createRunReader(redis: RedisClient, shards: number): RunReader {
     steps,
     async get(runId, maxBytes) {
       const fit = maxBytes === undefined ? undefined : await fittingFields(runId, maxBytes);
-      const wanted = fit?.fields ?? ["input", "output"];
-      const [[version, header, input, output], ctx] = await Promise.all([
+      const wanted = fit?.fields ?? [inputFields.small, inputFields.large, "output"];
+      const [[version, header, small, large, output], ctx] = await Promise.all([
         redis.hmget(key(runId), "v", "h", ...wanted),
         fit ? contextOf(runId, fit.paths) : loadParts(redis, key(runId), { ctx: true }).then((parts) => parts.ctx),
       ]);
@@ -175,7 +180,7 @@ export function createRunReader(redis: RedisClient, shards: number): RunReader {
       return {
         version: Number(version),
         header: JSON.parse(header),
-        input: input ? JSON.parse(input) : null,
+        input: JSON.parse(small ?? large ?? "null"),
         output: output ? JSON.parse(output) : undefined,
         ctx: ctx ?? new Map(),
         isPartial: fit?.isPartial ?? false,

@@ -7,10 +7,11 @@
 -- @include run
 -- @include forget
 local function remove(key, row)
-  local status = redis.call("HGET", key, "s")
+  local found = redis.call("HMGET", key, "s", "items")
+  local status, listed = found[1], found[2]
   if not status then return { 0 } end
   if not ended[status] or redis.call("EXISTS", key .. "|owed") == 1 then return { 2 } end
-  local keys = item_keys(key)
+  local keys = item_keys(key, listed)
   for _, part in ipairs(parts) do keys[#keys + 1] = key .. part end
   redis.call("UNLINK", key, unpack(keys))
   forget(prefix_of(key), row)

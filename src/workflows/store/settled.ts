@@ -10,8 +10,11 @@ export interface SettledEffects {
   flush(): Promise<void>;
 }
 
-/** Far below the time after which the sweeper would carry an effect out again. */
-const flushEveryMs = 200;
+/**
+ * Far below the time after which the sweeper would carry an effect out again, and longer than a step takes under load: then
+ * the next commit of the run writes them, and that costs nothing.
+ */
+const flushEveryMs = 1_000;
 
 /** Gathers ids and writes them in few calls: per effect that costs next to nothing. */
 export function createSettledEffects(batcher: Batcher, keyOf: (runId: string) => string, log?: Logger): SettledEffects {

@@ -244,7 +244,7 @@ describe("a run that ends", () => {
     await store.commit(commitOf(endOf(id), 1, end));
 
     const keys = await keysOf(id);
-    expect(keys).toHaveLength(8);
+    expect(keys).toHaveLength(5);
     for (const key of keys) expect(await redis.pttl(key), key).toBeGreaterThan(keepMs - 10_000);
     const active = await Promise.all([0, 1, 2, 3].map((shard) => redis.zscore(shardKeys(shard).active, id)));
     expect(active).toEqual([null, null, null, null]);

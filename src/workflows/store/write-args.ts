@@ -1,6 +1,6 @@
 import type { ScriptArg } from "../../redis/index.ts";
 import { type RunHeader, terminalRuns } from "../core/state.ts";
-import { separator } from "./keys.ts";
+import { inputField, runFields, separator } from "./keys.ts";
 import type { NewRun, RunChanges, RunCommit, TimerChange } from "./model.ts";
 
 type Fields = readonly (readonly [string, string])[];
@@ -8,10 +8,9 @@ type Fields = readonly (readonly [string, string])[];
 /** Arguments of create-run.lua for one run. */
 export function createArgs(run: NewRun): ScriptArg[] {
   const { header, input, scope, fingerprint } = run;
-  const fields: [string, string][] = [
-    ["input", JSON.stringify(input)],
-    ["fp", fingerprint],
-  ];
+  const text = JSON.stringify(input);
+  const fields: [string, string][] = [[inputField(text), text]];
+  if (fingerprint !== "") fields.push(["fp", fingerprint]);
   if (scope) fields.push(["scope", JSON.stringify(scope)]);
   const { tenant, workflowId, workflowVersion } = header;
   const indexed = [tenant, workflowId, workflowVersion, rootOf(header)];
@@ -50,10 +49,12 @@ function writeArgs(
   );
   const args: ScriptArg[] = [version, header.status, JSON.stringify(header)];
   args.push(terminalRuns.has(header.status) ? indexRow(header) : "");
-  pushPairs(args, allFields);
-  pushPairs(args, jsonPairs(steps));
-  pushPairs(args, jsonPairs(outputs));
-  pushPairs(args, [...(inputs ?? [])]);
+  const count = args.push(0);
+  for (const [name, text] of allFields) args.push(name, text);
+  for (const [key, state] of steps ?? []) args.push(runFields.step(key), toText(state));
+  for (const [key, value] of outputs ?? []) args.push(runFields.output(key), toText(value));
+  for (const [key, text] of inputs ?? []) args.push(runFields.input(key), text);
+  args[count - 1] = (args.length - count) / 2;
   pushPairs(args, entries);
   args.push(items.length);
   for (const { stepId, values } of items) {
@@ -61,11 +62,11 @@ function writeArgs(
     pushList(args, values.map(toText));
   }
   pushList(args, events.map(toText));
-  pushList(args, settled);
   pushPairs(
     args,
     effects.map((effect) => [effect.id, toText(effect)] as const),
   );
+  pushList(args, settled);
   pushPairs(
     args,
     timers.map((timer) => [timerMember(header.id, timer), dueText(timer)] as const),
@@ -85,10 +86,6 @@ function dueText({ stepKey, kind, dueMs }: TimerChange): string {
 }
 
 const toText = (value: unknown): string => JSON.stringify(value);
-
-function jsonPairs(map: ReadonlyMap<string, unknown> | undefined): Fields {
-  return [...(map ?? [])].map(([key, value]) => [key, toText(value)] as const);
-}
 
 function pushPairs(args: ScriptArg[], pairs: Fields): void {
   args.push(pairs.length);

@@ -3,18 +3,16 @@
 local time = redis.call("TIME")
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local first_us = time[1] * 1000000 + time[2]
-local parts = { "|steps", "|in", "|out", "|ctx", "|timeline", "|owed" }
+local parts = { "|ctx", "|timeline", "|owed" }
 
 local function text(number) return string.format("%.0f", number) end
 
 local function prefix_of(key) return string.sub(key, 1, 6) end
 
--- Keys of the lists of items that a run has: fields of the run's hash say which there are.
-local function item_keys(key)
+-- Keys of the lists of items that a run has. `listed` is the field `items` of its hash: their names, each ended by "|".
+local function item_keys(key, listed)
   local keys = {}
-  for _, field in ipairs(redis.call("HKEYS", key)) do
-    if string.sub(field, 1, 6) == "items:" then keys[#keys + 1] = key .. "|" .. field end
-  end
+  for step in string.gmatch(listed or "", "([^|]+)|") do keys[#keys + 1] = key .. "|items:" .. step end
   return keys
 end
 
