@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startServers, type TestServers } from "../../../test/support/servers.ts";
 import { startWorkflowApi, type WorkflowApi } from "../../../test/support/workflow-api.ts";
 import { startWorkflowPlatform, type WorkflowPlatform } from "../../../test/support/workflow-platform.ts";
-import { runKey } from "../store/keys.ts";
+import { runFields, runKey } from "../store/keys.ts";
 
 let servers: TestServers;
 let platform: WorkflowPlatform;
@@ -210,7 +210,7 @@ describe("large runs", () => {
   it("a unit that is too large for a page is shown without its payloads, and does not stop the list", async () => {
     const runId = await fanOut();
     const huge = JSON.stringify({ output: "x".repeat(3_000_000), isInlined: true });
-    await platform.redis.hset(`${runKey(runId, 4)}|out`, "f[2]", huge);
+    await platform.redis.hset(runKey(runId, 4), runFields.output("f[2]"), huge);
 
     const page = await api.runs().listRunSteps({ id: runId, stepId: "f", cursor: "2" });
 

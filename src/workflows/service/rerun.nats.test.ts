@@ -227,8 +227,8 @@ describe("a rerun", () => {
 
   it("is refused when the earlier run has lost records", async () => {
     const earlier = await failedRun();
-    const [steps] = await platform.redis.keys(`*run:${earlier}|steps`);
-    await platform.redis.hdel(steps ?? "", "a");
+    const [run] = await platform.redis.keys(`*run:${earlier}`);
+    expect(await platform.redis.hdel(run ?? "", "step:a")).toBe(1);
 
     const lost = await refusal(api.runs().rerunRun({ id: earlier, fromStep: "b" }));
 

@@ -68,7 +68,7 @@ describe("create()", () => {
   });
 
   it("refuses an id that could be mistaken for a part of another run", async () => {
-    await expect(store.create(newRun("a|steps"))).rejects.toThrow("run_id");
+    await expect(store.create(newRun("a|owed"))).rejects.toThrow("run_id");
   });
 });
 
