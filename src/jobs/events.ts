@@ -44,15 +44,26 @@ export function publishTransition(bus: Bus, transition: Transition): void {
     open.set(bus, bySubject);
     process.nextTick(flush, bus); // after the microtasks of this turn
   }
-  append(bySubject, subjects.jobEvents(transition.tenant), transition);
-  if (transition.isStep) append(bySubject, subjects.stepEnds, transition);
+  const toAll = writerOf(bySubject, subjects.jobEvents(transition.tenant)).tag(listField, WireType.LengthDelimited);
+  if (!transition.isStep) {
+    write(toAll.fork(), transition);
+    toAll.join();
+    return;
+  }
+  const writer = new BinaryWriter();
+  write(writer, transition);
+  const bytes = writer.finish();
+  toAll.bytes(bytes);
+  writerOf(bySubject, subjects.stepEnds).tag(listField, WireType.LengthDelimited).bytes(bytes);
 }
 
-function append(bySubject: Map<string, BinaryWriter>, subject: string, transition: Transition): void {
-  const writer = bySubject.get(subject) ?? new BinaryWriter();
-  bySubject.set(subject, writer);
-  write(writer.tag(listField, WireType.LengthDelimited).fork(), transition);
-  writer.join();
+function writerOf(bySubject: Map<string, BinaryWriter>, subject: string): BinaryWriter {
+  let writer = bySubject.get(subject);
+  if (!writer) {
+    writer = new BinaryWriter();
+    bySubject.set(subject, writer);
+  }
+  return writer;
 }
 
 /** Sends what is gathered; also called before a connection closes. */

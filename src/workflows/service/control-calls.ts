@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { toJson } from "@bufbuild/protobuf";
 import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
@@ -6,13 +7,16 @@ import { approverOf, holdsOf, voterOf } from "../../approvals/index.ts";
 import { DomainError, invalidField } from "../../errors/index.ts";
 import { auditDetail, callerKey } from "../../rpc/index.ts";
 import type { EventOutcome } from "../core/outcome.ts";
-import type { RunEvent, RunHeader } from "../core/state.ts";
+import { type RunEvent, type RunHeader, terminalRuns } from "../core/state.ts";
 import { toWireStatus } from "../engine/index.ts";
 import type { Json } from "../expressions/index.ts";
 import { requireDone } from "./refusal.ts";
 import type { RunAccess, RunServiceDeps } from "./run-access.ts";
 import { toWireStepStatus } from "./run-message.ts";
 import { requireStep, workflowOf } from "./show-run.ts";
+
+/** Longer than the engines take to write that effects of an ended run are done. */
+const settleMs = 3_000;
 
 type ControlCalls = Pick<
   ServiceImpl<typeof RunService>,
@@ -41,14 +45,18 @@ export function createControlCalls({ engine, ports }: RunServiceDeps, { visible 
 
   return {
     async deleteRun({ id }, context) {
-      const { parent } = await visible(id, context);
+      const { parent, status } = await visible(id, context);
       if (parent) {
         const message = `run ${id} is a part of run ${parent.runId}; it goes with that one`;
         throw new DomainError("failed_precondition", message, { reason: "run_nested" });
       }
-      if ((await engine.remove(id)) !== "active") return {};
-      const message = `run ${id} has not ended, or a part of it has not, or what it began is still being cancelled; cancel it, or ask again in a moment`;
-      throw new DomainError("failed_precondition", message, { reason: "run_active" });
+      // Of a run that has just ended it is not yet written that what it began is done.
+      const giveUpAt = performance.now() + (terminalRuns.has(status) ? settleMs : 0);
+      while ((await engine.remove(id)) === "active") {
+        if (performance.now() >= giveUpAt) throw stillActive(id);
+        await sleep(100, undefined, { signal: context.signal });
+      }
+      return {};
     },
     async cancelRun({ id, workflowId, reason }, context) {
       const header = await visible(id, context, workflowId);
@@ -90,4 +98,9 @@ export function createControlCalls({ engine, ports }: RunServiceDeps, { visible 
 
 function toJsonPayload(payload: Value | undefined): Json {
   return payload === undefined ? null : (toJson(ValueSchema, payload) as Json);
+}
+
+function stillActive(id: string): DomainError {
+  const message = `run ${id} has not ended, or a part of it has not, or what it began is still being cancelled; cancel it, or ask again in a moment`;
+  return new DomainError("failed_precondition", message, { reason: "run_active" });
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError, createContextValues, createHandlerContext } from "@connectrpc/connect";
 import { PauseRunRequestSchema, RunService, RunStatus, StepStatus } from "@cordum/proto/cordum/v1/run_pb.js";
@@ -236,6 +237,22 @@ describe("looking", () => {
     expect((await refusal(api.runs().rerunRun({ id: nestedId }))).code).toBe(Code.FailedPrecondition);
     await api.runs().deleteRun({ id: runId });
     expect((await refusal(api.runs().getRun({ id: nestedId }))).code).toBe(Code.NotFound);
+  });
+
+  it("deletes a run that has just ended as soon as it is written that what it began is done", async () => {
+    const { id } = await platform.define({ t: { type: "transform", value: 1 } });
+    const runId = await platform.start(id);
+    await platform.becomes(runId, "succeeded");
+    const [key = ""] = await platform.redis.keys(`*run:${runId}`);
+    await platform.redis.hset(`${key}|owed`, "later", `${Date.now()}|{"kind":"go-on","id":"later"}`);
+
+    const deleted = api.runs().deleteRun({ id: runId });
+    await sleep(300);
+    expect(await platform.redis.exists(key)).toBe(1);
+    await platform.redis.hdel(`${key}|owed`, "later");
+    await deleted;
+
+    expect((await refusal(api.runs().getRun({ id: runId }))).code).toBe(Code.NotFound);
   });
 
   it("pages turns of a loop", async () => {
