@@ -412,10 +412,11 @@ describe("throughput", () => {
 
 describe("drain()", () => {
   it.each([
-    ["before NATS can be reached", "nats://127.0.0.1:1", 300],
-    ["before it has connected", "", 0],
-  ])("ends a start quietly %s", async (_, natsUrl, afterMs) => {
-    const connection = { natsUrl: natsUrl || nats.url, redisUrl: redis.url };
+    ["before NATS can be reached", { natsUrl: "nats://127.0.0.1:1" }, 300],
+    ["before Redis can be reached", { redisUrl: "redis://127.0.0.1:1" }, 300],
+    ["before it has connected", {}, 0],
+  ])("ends a start quietly %s", async (_, away, afterMs) => {
+    const connection = { natsUrl: nats.url, redisUrl: redis.url, ...away };
     const handlers = { "job.hello": greet };
     const worker = createWorker({ pool: "hello", connection, handlers, log: silent, handleSignals: false });
 

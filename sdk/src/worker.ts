@@ -158,7 +158,7 @@ class NatsWorker implements Worker {
     this.#carrier = carrier;
     if (this.#options.handleSignals !== false) this.#listenToSignals();
     try {
-      await carrier.open(session);
+      await Promise.race([carrier.open(session), carrier.closed]); // Redis that is away would hold it up for ever
     } catch (error) {
       if (this.#draining !== undefined) return this.#draining; // whoever asked for that has stopped it
       await carrier.close();

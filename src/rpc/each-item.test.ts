@@ -36,7 +36,7 @@ describe("eachItem()", () => {
       { errorCode: "unavailable", errorMessage: "jobs[1]: the store is away" },
       { errorCode: "internal", errorMessage: "jobs[2]: internal error" },
     ]);
-    expect(faults.map(({ cause }) => (cause as Error).message)).toEqual(["secret"]);
+    expect(faults.map(({ cause }) => (cause as Error).message)).toEqual(["the store is away", "secret"]);
   });
 
   it.each([

@@ -26,7 +26,7 @@ export async function eachItem<I, T>(
   const errors = settled.map((item) => (item.status === "rejected" ? toConnectError(item.reason) : undefined));
   const ours = errors.filter((error) => error !== undefined).filter(isOurs);
   if (ours.length === items.length && ours.length > 0) throw ours.find(isInternal) ?? ours[0];
-  context.values.get(callKey).faults?.push(...ours.filter(isInternal));
+  context.values.get(callKey).faults?.push(...ours);
   return settled.map((item, at) => (item.status === "fulfilled" ? item.value : toFailed(errors[at], `${list}[${at}]`)));
 }
 

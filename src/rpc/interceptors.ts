@@ -4,7 +4,7 @@ import { createValidator, type Violation } from "@bufbuild/protovalidate";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import { DomainError } from "../errors/index.ts";
-import { callKey } from "./call.ts";
+import { type Call, callKey } from "./call.ts";
 import { isAbort, isInternal, toConnectError } from "./errors.ts";
 import { mapMessages } from "./map-messages.ts";
 
@@ -14,21 +14,43 @@ const maxViolations = 20;
 /** The failures of items that one call may put into the log. */
 const maxFaults = 10;
 
+/** While a server behind us is away all calls fail for the same cause. */
+const outageEveryMs = 1_000;
+
+/** Logs failures of ours, each with its cause; of those that an outage causes one in a second, with the number of others. */
+function createReport(log: Logger) {
+  let toldMs = Number.NEGATIVE_INFINITY;
+  let others = 0;
+  return (error: ConnectError, { route, requestId }: Call, what: string): void => {
+    const context = { route, request_id: requestId };
+    if (isInternal(error)) {
+      log.error({ err: error.cause ?? error, ...context }, `${what} failed`);
+      return;
+    }
+    const cause = error.code === Code.Unavailable && error.cause instanceof DomainError ? error.cause.cause : undefined;
+    if (cause === undefined) return; // a refusal, which the caller is told
+    if (performance.now() - toldMs < outageEveryMs) {
+      others++;
+      return;
+    }
+    log.warn({ err: cause, ...context, others }, `${what} failed: a server that this one needs is away`);
+    toldMs = performance.now();
+    others = 0;
+  };
+}
+
 /**
  * Turns what handlers throw into what callers may see, also while a stream is read. Failures of ours are logged here,
  * once, with their cause.
  */
 export function mapErrors(log: Logger): Interceptor {
+  const report = createReport(log);
   return (next) => async (request) => {
     const { contextValues, signal } = request;
-    const report = (error: ConnectError, message: string): void => {
-      const { route, requestId } = contextValues.get(callKey);
-      log.error({ err: error.cause ?? error, route, request_id: requestId }, message);
-    };
     const fail = (reason: unknown): never => {
       const call = contextValues.get(callKey);
       const error = isAbort(reason) && signal.reason instanceof ConnectError ? signal.reason : toConnectError(reason);
-      if (isInternal(error)) report(error, "call failed");
+      report(error, call, "call");
       call.code = error.code;
       if (error.cause instanceof DomainError) call.reason = error.cause.reason;
       throw error;
@@ -40,8 +62,8 @@ export function mapErrors(log: Logger): Interceptor {
     };
     try {
       const response = await next(request);
-      const { faults = [] } = contextValues.get(callKey);
-      for (const fault of faults.splice(0, maxFaults)) report(fault, "item of a call failed");
+      const call = contextValues.get(callKey);
+      for (const fault of call.faults?.splice(0, maxFaults) ?? []) report(fault, call, "item of a call");
       if (!response.stream) return response;
       return { ...response, message: mapMessages(response.message, { fail, atEnd }) };
     } catch (reason) {

@@ -15,7 +15,7 @@ describe("the platform under faults", () => {
       maxPauseMs: 800,
       maxOutageMs: 1_500,
       longestJobMs: 2_200,
-      settleWithinMs: 80_000, // a slot whose run was never created is given back after a minute
+      settleWithinMs: 30_000,
       cluster: {
         gateways: 2,
         schedulers: 2,
