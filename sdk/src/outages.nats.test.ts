@@ -132,7 +132,7 @@ describe("a worker during an outage", () => {
 
     await waiting.drain();
 
-    await expect(started).rejects.toThrow();
+    await started; // what was asked for is no failure
   });
 
   it("does not wait for a NATS server that refuses its credentials, and takes the right ones out of the URL", async () => {
