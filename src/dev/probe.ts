@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import { connect, createServer } from "node:net";
 
 /** Version of the NATS server on a loopback port, once it takes clients and JetStream is on. */
@@ -38,17 +39,34 @@ function talk(port: number, line: string, isComplete: (text: string) => boolean)
   });
 }
 
+/**
+ * Below those that systems give to outgoing connections: such a one could take the port while its server restarts, a
+ * client that tries to reach that server most of all.
+ */
+const [firstPort, lastPort] = [15_000, 30_000];
+const maxTries = 50;
+/** Those that this process was told of and may not use yet. */
+const told = new Set<number>();
+
 /** A loopback port that nobody listens on at this moment: `preferred` when it is free. */
-export function findFreePort(preferred = 0): Promise<number> {
+export async function findFreePort(preferred = 0): Promise<number> {
+  if (preferred !== 0 && (await isFree(preferred))) return preferred;
+  for (let tries = 0; tries < maxTries; tries++) {
+    const port = randomInt(firstPort, lastPort);
+    if (told.has(port) || !(await isFree(port))) continue;
+    told.add(port);
+    return port;
+  }
+  throw new Error(`none of ${maxTries} ports between ${firstPort} and ${lastPort} is free`);
+}
+
+function isFree(port: number): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once("error", (error: NodeJS.ErrnoException) => {
-      if (preferred !== 0 && error.code === "EADDRINUSE") resolve(findFreePort());
+      if (error.code === "EADDRINUSE" || error.code === "EACCES") resolve(false);
       else reject(error);
     });
-    server.listen(preferred, "127.0.0.1", () => {
-      const bound = server.address();
-      server.close(() => resolve(typeof bound === "object" && bound !== null ? bound.port : preferred));
-    });
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
   });
 }
