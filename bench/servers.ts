@@ -1,9 +1,10 @@
 import { rmSync } from "node:fs";
 import { mkdtemp } from "node:fs/promises";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { findFreePort } from "../src/dev/index.ts";
 import { type BenchProcess, startProcess } from "./processes.ts";
 
 /** A private Redis and a private NATS, alone in a temporary folder that also takes the logs. */
@@ -25,7 +26,7 @@ const startTimeoutMs = 10_000;
  */
 export async function startServers(): Promise<BenchServers> {
   const dir = await mkdtemp(join(tmpdir(), "cordum-bench-"));
-  const [redisPort, natsPort] = [await freePort(), await freePort()];
+  const [redisPort, natsPort] = [await findFreePort(), await findFreePort()];
   const redis = startProcess({
     name: "redis",
     command: "redis-server",
@@ -61,19 +62,6 @@ export async function startServers(): Promise<BenchServers> {
     nats,
     close,
   };
-}
-
-/** A port of the loopback interface that nobody listens on now. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      const port = typeof address === "object" && address ? address.port : 0;
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 /** Resolves when something listens on the port. @throws Error after ten seconds */

@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
+import { findFreePort } from "../../src/dev/index.ts";
 import { type BenchProcess, nodeFlags, startProcess, startRole } from "../processes.ts";
-import { type BenchServers, freePort } from "../servers.ts";
+import type { BenchServers } from "../servers.ts";
 import { type RunningSystem, type StartSystem, whenReady } from "../system.ts";
 import { benchTopic, writeConfig } from "./files.ts";
 
@@ -33,7 +34,7 @@ export interface Services {
 
 /** @param settings - added to the environment of the services */
 export async function startServices(servers: BenchServers, settings: Record<string, string>): Promise<Services> {
-  const [apiPort, gatewayPort, schedulerPort] = [await freePort(), await freePort(), await freePort()];
+  const [apiPort, gatewayPort, schedulerPort] = [await findFreePort(), await findFreePort(), await findFreePort()];
   const apiKey = randomUUID();
   const env = {
     NATS_URL: servers.natsUrl,

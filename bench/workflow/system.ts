@@ -1,7 +1,8 @@
+import { findFreePort } from "../../src/dev/index.ts";
 import { benchTopic } from "../jobs/files.ts";
 import { type Services, serve, startServices, untilReady } from "../jobs/jobs.ts";
 import { type BenchProcess, startRole } from "../processes.ts";
-import { type BenchServers, freePort, startServers } from "../servers.ts";
+import { type BenchServers, startServers } from "../servers.ts";
 
 /** The platform with a workflow engine, each service its own process; clients come and go with the measurements. */
 export interface WorkflowSystem {
@@ -38,7 +39,7 @@ export async function withWorkflowSystem<T>(use: (system: WorkflowSystem) => Pro
 
 /** @param running - gets every process that is started */
 async function start(servers: BenchServers, running: BenchProcess[]): Promise<WorkflowSystem> {
-  const enginePort = await freePort();
+  const enginePort = await findFreePort();
   const platform = await startServices(servers, { WORKFLOW_ENGINE_HTTP_ADDR: `127.0.0.1:${enginePort}` });
   running.push(...platform.services);
   const worker = startRole("worker", "jobs/worker.ts", [servers.natsUrl, servers.redisUrl], servers.dir);

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { type AddressInfo, createServer, connect as openSocket } from "node:net";
+import { connect as openSocket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -9,7 +9,7 @@ import type { StreamConfig } from "@nats-io/jetstream";
 import { nanos } from "@nats-io/transport-node";
 import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { startServers, type TestServers } from "../../test/support/servers.ts";
+import { findFreePort, startServers, type TestServers } from "../../test/support/servers.ts";
 import { until } from "../../test/support/until.ts";
 import { type Bus, type BusOptions, openBus } from "./connect.ts";
 
@@ -153,12 +153,4 @@ async function probeUntilOpen(port: number): Promise<void> {
     socket.destroy();
     return isOpen;
   });
-}
-
-async function findFreePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  return port;
 }

@@ -48,7 +48,10 @@ const maxTries = 50;
 /** Those that this process was told of and may not use yet. */
 const told = new Set<number>();
 
-/** A loopback port that nobody listens on at this moment: `preferred` when it is free. */
+/**
+ * A loopback port that nobody listens on at this moment: `preferred` when it is free.
+ * @throws Error when there seems to be none
+ */
 export async function findFreePort(preferred = 0): Promise<number> {
   if (preferred !== 0 && (await isFree(preferred))) return preferred;
   for (let tries = 0; tries < maxTries; tries++) {

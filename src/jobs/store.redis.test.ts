@@ -106,6 +106,20 @@ describe("create", () => {
     expect((await reader.get(id))?.attempt).toBe(1);
   });
 
+  it("forgets old jobs of a trace that goes on", async () => {
+    const keepMs = 1_000;
+    const brief = createJobStore(redis, { shards: 1, keepMs, payloadTtlMs: keepMs, replayAfterMs: 50 });
+    const some = () => Promise.all(Array.from({ length: 500 }, () => brief.create({ ...newJob(), traceId: "long" })));
+
+    await some();
+    await sleep(keepMs * 1.2); // the index itself is kept for twice as long
+    expect(await redis.zcard(shardKeys(0).trace("long"))).toBe(500);
+    await some();
+
+    expect(await redis.zcard(shardKeys(0).trace("long"))).toBe(500);
+    expect(await redis.pttl(shardKeys(0).trace("long"))).toBeGreaterThan(keepMs);
+  });
+
   it("gives jobs that are created together different times, so that pages have one order", async () => {
     const ids = await Promise.all(Array.from({ length: 50 }, () => created({ topic: "job.together" })));
 

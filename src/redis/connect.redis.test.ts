@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { startServers, type TestServers } from "../../test/support/servers.ts";
+import { findFreePort, startServers, type TestServers } from "../../test/support/servers.ts";
 import { until } from "../../test/support/until.ts";
 import { openRedis, type RedisClient } from "./connect.ts";
 
@@ -42,14 +42,6 @@ async function startProxy(target: string) {
     proxy.close();
   });
   return Object.assign(state, { cut, url: `redis://127.0.0.1:${(proxy.address() as AddressInfo).port}` });
-}
-
-async function findFreePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  return port;
 }
 
 async function open(url: string): Promise<RedisClient> {

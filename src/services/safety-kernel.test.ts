@@ -1,12 +1,10 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import type { AddressInfo } from "node:net";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pino from "pino";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { jobOf, openDesk, ruleOf } from "../../test/support/policy-desk.ts";
-import { startServers, type TestServers } from "../../test/support/servers.ts";
+import { findFreePort, startServers, type TestServers } from "../../test/support/servers.ts";
 import { until } from "../../test/support/until.ts";
 import { createRemoteKernel } from "../policy/index.ts";
 import { loadSettings } from "../settings.ts";
@@ -34,7 +32,7 @@ it("a kernel process starts without Redis and NATS, lets jobs wait, and then dec
   await Promise.all([servers.killRedis(), servers.killNats()]);
   const path = join(folder, "safety.yaml");
   await writeFile(path, "rules: []\n");
-  const port = await freePort();
+  const port = await findFreePort();
   const settings = loadSettings({
     REDIS_URL: servers.redisUrl,
     NATS_URL: servers.natsUrl,
@@ -59,11 +57,3 @@ it("a kernel process starts without Redis and NATS, lets jobs wait, and then dec
     await running.close();
   }
 }, 90_000);
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}

@@ -11,6 +11,8 @@ import {
   wipeServer,
 } from "../../src/dev/index.ts";
 
+export { findFreePort } from "../../src/dev/index.ts";
+
 /** Real servers of one test file. Their addresses stay the same over restarts. */
 export interface TestServers {
   readonly natsUrl: string;
