@@ -49,6 +49,7 @@ export const runFields = {
   output: (key: string) => `out:${key}`,
 };
 
+/** Characters of JSON. */
 const smallInput = 2_048;
 
 /** The input of a run is in one of two fields, so that a small one can be read with the header and a large one is not. */
