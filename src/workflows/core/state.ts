@@ -269,6 +269,8 @@ export type RunEvent =
   /** All that a rerun keeps is there, so that the run goes on; or it never will be, and the run ends. */
   | { kind: "filled"; isWhole: boolean };
 
+/** Statuses of runs that have not ended. */
+export const liveRuns: readonly RunStatus[] = ["pending", "running", "waiting", "paused", "compensating"];
 export const terminalRuns: ReadonlySet<RunStatus> = new Set(["succeeded", "failed", "cancelled", "timed_out"]);
 export const terminalSteps: ReadonlySet<StepStatus> = new Set([
   "succeeded",

@@ -53,6 +53,7 @@ async function doEverything(): Promise<void> {
   const about = (n: number): Partial<RunHeader> =>
     n % 3 === 1 ? { parent: { runId: "r0", stepKey: "a" }, rootId: "r0" } : {};
   const ids = Array.from({ length: 48 }, (_, n) => `r${n}`);
+  const effectIds = Array.from({ length: 300 }, (_, n) => `effect-${n}`);
   const all = {
     steps: new Map([["a", state]]),
     outputs: new Map([["a", { isInlined: true, output: 1 }]]),
@@ -60,11 +61,15 @@ async function doEverything(): Promise<void> {
     ctx: new Map([["x", { step: "a", value: 1 }]]),
     items: [{ stepId: "fan", values: [1, 2] }],
     events: [{ at: 1, type: "x" }],
-    effects: [{ kind: "go-on" as const, id: "e" }],
     timers: [{ stepKey: "a", kind: "due" as const, dueMs: 1 }],
   };
   await Promise.all(ids.map((id, n) => slots.acquire("t", id, n + 1)));
-  await Promise.all(ids.map((id, n) => store.create(newRun(id, about(n), all))));
+  /** Of every other run too many for its own record. */
+  const effectsOf = (n: number) =>
+    effectIds.slice(0, n % 2 === 0 ? 300 : 1).map((id) => ({ kind: "go-on" as const, id }));
+  await Promise.all(
+    ids.map((id, n) => store.create(newRun(id, { ...about(n), events: 1 }, { ...all, effects: effectsOf(n) }))),
+  );
   for (const shard of Array(shards).keys()) {
     const timers = await store.dueTimers(shard, 100, { claimMs: 60_000 });
     await Promise.all(timers.map((timer) => store.dropTimer(timer)));
@@ -80,14 +85,16 @@ async function doEverything(): Promise<void> {
   await Promise.all(
     ids.map(async (id, n) => {
       const ending = n % 3 === 2 ? brief : store;
-      const header = { ...baseHeader(id), ...about(n), status: "failed" as const };
-      expect(await ending.commit(commitOf(header, 1, all))).toMatchObject({ kind: "committed" });
+      const header = { ...baseHeader(id), ...about(n), status: "failed" as const, events: 2 };
+      expect(await ending.commit(commitOf(header, 1, { ...all, effects: effectsOf(n) }))).toMatchObject({
+        kind: "committed",
+      });
     }),
   );
   expect((await reader.list({ tenant: "default", cursor: "", pageSize: 100 })).runs.length).toBeGreaterThan(15);
   expect(await reader.timeline("r0", { count: 9 })).toHaveLength(2);
   expect(await store.load("r0", { input: true, ctx: true, steps: ["a"] })).toMatchObject({ version: 2 });
-  for (const id of ids) store.settle(id, ["e"]);
+  for (const id of ids) store.settle(id, effectIds);
   await store.flush();
   expect(await store.remove("r0")).toBe("removed");
   await Promise.all(Array.from({ length: shards }, (_, shard) => store.unwatched(shard, 100, 0)));

@@ -7,16 +7,18 @@
   {-1, message} when it failed. ]]
 -- @define ended
 -- @include run
+-- @include owed
 -- @include write
 local function commit(n, key, id)
   local expected, from, root, workflow, workflow_version = take(), take(), take(), take(), take()
-  local found = redis.call("HMGET", key, "v", "s")
+  local found = redis.call("HMGET", key, "v", "s", "c", "owed", "parts")
   local version, status = found[1], found[2]
   if not version then return { 0 } end
   if version ~= expected then return { 2 } end
   if status ~= from then error("run " .. id .. " is " .. status .. ", not " .. from, 0) end
   if ended[from] and ARGV[at + 1] ~= from then error("run " .. id .. " has ended " .. from, 0) end
-  write(key, id, from, nil, root, workflow, workflow_version)
+  local run = { status = status, created = found[3], owed = found[4], parts = found[5] or "" }
+  write(key, id, run, false, root, workflow, workflow_version)
   return { 1, text(first_us + n - 1) }
 end
 

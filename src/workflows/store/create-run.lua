@@ -6,6 +6,7 @@
   Returns per run {1, created (µs)}, {2, fingerprint, header} when it exists, {-1, message} when it failed. ]]
 -- @define ended
 -- @include run
+-- @include owed
 -- @include write
 local function create(n, key, id)
   local tenant, workflow, workflow_version, root = take(), take(), take(), take()
@@ -18,10 +19,8 @@ local function create(n, key, id)
   if root ~= "" then indexes = { "idx:nested", "idx:parent:" .. root } end
   -- A full memory refuses the first command that writes, or none of those that follow.
   for _, index in ipairs(indexes) do redis.call("ZADD", prefix .. index, created, id) end
-  redis.call("ZADD", prefix .. "idx:active", now_text, id)
   redis.call("HINCRBY", prefix .. "uses:" .. workflow, workflow_version, 1)
-  redis.call("PERSIST", key .. "|owed") -- of a removed run of this id that still owed something
-  write(key, id, nil, created, root, workflow, workflow_version)
+  write(key, id, { created = created, owed = "", parts = "" }, true, root, workflow, workflow_version)
   return { 1, created }
 end
 

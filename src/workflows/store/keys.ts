@@ -19,8 +19,10 @@ export function shardKeys(shard: number) {
     nested: `${prefix}idx:nested`,
     /** Those of them that are parts of one run, at any depth. */
     nestedIn: (rootId: string) => `${prefix}idx:parent:${rootId}`,
-    /** Runs that have not ended, by the time at which the watchdog last looked at them, ms. */
+    /** Those of the nested ones that have not ended; of the others the indexes by status say that. */
     active: `${prefix}idx:active`,
+    /** Where the watchdog is, see poll.lua. */
+    watch: `${prefix}watch`,
     /** What is to be taken out of the indexes, by the time at which the records expire, ms. */
     ended: `${prefix}ended`,
     /** Runs that owe effects, by the time from which the sweeper may look, ms. */
@@ -47,7 +49,15 @@ export const runFields = {
   step: (key: string) => `step:${key}`,
   input: (key: string) => `in:${key}`,
   output: (key: string) => `out:${key}`,
+  /** Some entries of the timeline, by the number of the first. */
+  events: (first: number) => `events:${first}`,
 };
+
+/** Entries of the timeline that share a field, at most. */
+export const eventsPerField = 8;
+
+/** The field `owed` of a run that owes much: the effects are in a hash then. */
+export const owedInHash = "*";
 
 /** Characters of JSON. */
 const smallInput = 2_048;
@@ -63,7 +73,6 @@ export function inputField(text: string): string {
 export function partKeys(run: string) {
   return {
     ctx: `${run}|ctx`,
-    timeline: `${run}|timeline`,
     owed: `${run}|owed`,
     items: (stepId: string) => `${run}|items:${stepId}`,
   };

@@ -4,12 +4,14 @@
   ARGV    per key: operation and two more arguments
           timers  most timers, how far ahead they are claimed and for how long (ms, comma)
           owed    most runs, for how long they are claimed (ms)
-          watch   most runs, how long ago they were last looked at (ms); the next time is up to half as long later
+          watch   most runs, how often each is to be looked at (ms); one that is younger than half of that is left out
           drop    a timer, the time to which it was claimed: removed unless it has been set anew
   Returns per key {1, now (ms), claimed until (ms), timer, due, ...}, {1, run, effect, ..., "", run, ...}, {1, rows forgotten, run, ...},
   {1}; {-1, message} when it failed. ]]
 -- @define ended
+-- @define live
 -- @include run
+-- @include owed
 -- @include forget
 local overdue_ms = tonumber(ARGV[1])
 local most_effects, most_forgotten = 1000, 200 -- per call
@@ -40,17 +42,29 @@ function operations.drop(prefix, timer, claimed_ms)
   return { 1 }
 end
 
+-- Since when (ms, a bar) and what a run owes: a list of effects, most often all of them.
+local function entries_of(key)
+  local owed, entries = redis.call("HGET", key, "owed") or "", {}
+  if is_in_hash(owed) then
+    local pairs_of = redis.call("HRANDFIELD", key .. "|owed", most_effects, "WITHVALUES")
+    for i = 2, #pairs_of, 2 do entries[#entries + 1] = pairs_of[i] end
+  else
+    for entry in string.gmatch(owed, "\t([^\n]*)") do entries[#entries + 1] = entry end
+  end
+  return entries
+end
+
 -- Adds the overdue effects of a run to `found`. Returns when to look at the run again; nil when it owes nothing.
 local function collect(prefix, run, found, claim_ms)
-  local owed = redis.call("HRANDFIELD", prefix .. "run:" .. run .. "|owed", most_effects, "WITHVALUES") -- most often all
-  if #owed == 0 then return nil end
+  local entries = entries_of(prefix .. "run:" .. run)
+  if #entries == 0 then return nil end
   local next_ms, before = math.huge, #found
-  for i = 2, #owed, 2 do
-    local bar = string.find(owed[i], "|", 1, true)
-    local due_ms = tonumber(string.sub(owed[i], 1, bar - 1)) + overdue_ms
+  for _, entry in ipairs(entries) do
+    local bar = string.find(entry, "|", 1, true)
+    local due_ms = tonumber(string.sub(entry, 1, bar - 1)) + overdue_ms
     if due_ms <= now_ms then
       if #found == before then found[#found + 1] = run end
-      found[#found + 1] = string.sub(owed[i], bar + 1)
+      found[#found + 1] = string.sub(entry, bar + 1)
     else
       next_ms = math.min(next_ms, due_ms) -- not held up by those that are claimed
     end
@@ -70,24 +84,33 @@ function operations.owed(prefix, most, claim_ms)
   return found
 end
 
--- Those that were looked at together are not the next time: what began in one minute would be looked at in one.
-local function later_ms(run, most_ms)
-  return most_ms < 1 and 0 or tonumber(string.sub(redis.sha1hex(run .. now_ms), 1, 8), 16) % most_ms
-end
+-- The indexes that hold each run that has not ended, at any one time in one of them.
+local watched = { "idx:active" }
+for _, status in ipairs(live) do watched[#watched + 1] = "idx:status:" .. status end
 
-function operations.watch(prefix, most, older_ms)
+-- Goes through the runs by index and creation, from where the look before ended, and begins anew when the time has come.
+-- What changes its index meanwhile may be seen twice, or not until the next time.
+function operations.watch(prefix, most, each_ms)
   local expired = redis.call("ZRANGEBYSCORE", prefix .. "ended", "-inf", text(now_ms), "LIMIT", 0, most_forgotten)
   for _, row in ipairs(expired) do forget(prefix, row) end
-  local active, seen = prefix .. "idx:active", { 1, #expired }
-  local before = text(now_ms - tonumber(older_ms))
-  for _, run in ipairs(redis.call("ZRANGEBYSCORE", active, "-inf", before, "LIMIT", 0, most)) do
-    if redis.call("EXISTS", prefix .. "run:" .. run) == 0 then
-      redis.call("ZREM", active, run)
-    else
-      redis.call("ZADD", active, text(now_ms + later_ms(run, tonumber(older_ms) / 2)), run)
-      seen[#seen + 1] = run
+  local seen = { 1, #expired }
+  most = tonumber(most)
+  if most == 0 then return seen end
+  local place = redis.call("HMGET", prefix .. "watch", "began", "index", "after")
+  local began, index, after = tonumber(place[1] or ""), tonumber(place[2] or ""), place[3]
+  if not began or (index > #watched and now_ms >= began + each_ms) then began, index, after = now_ms, 1, "-inf" end
+  if index > #watched then return seen end
+  local before_us = text((now_ms - each_ms / 2) * 1000)
+  while index <= #watched and #seen - 2 < most do
+    local left = most - (#seen - 2)
+    local rows = redis.call("ZRANGEBYSCORE", prefix .. watched[index], after, "(" .. before_us, "WITHSCORES", "LIMIT", 0, left)
+    for i = 1, #rows, 2 do
+      seen[#seen + 1] = rows[i]
+      after = "(" .. rows[i + 1]
     end
+    if #rows / 2 < left then index, after = index + 1, "-inf" end
   end
+  redis.call("HSET", prefix .. "watch", "began", text(began), "index", index, "after", after)
   return seen
 end
 

@@ -97,24 +97,43 @@ describe("dueTimers()", () => {
 });
 
 describe("unwatched()", () => {
-  it("lets runs that were looked at together be looked at apart the next time, half as long later at most", async () => {
-    const ids = Array.from({ length: 40 }, (_, n) => `r${n}`);
-    for (const id of ids) await store.create(newRun(id));
-    await redis.zadd(shardKeys(0).active, ...ids.flatMap((id) => [1_000, id]));
-    const before = Date.now();
+  const nested = { parent: { runId: "r0", stepKey: "a" }, rootId: "r0", depth: 1 };
+  const look = (eachMs: number) => store.unwatched(0, 20, eachMs);
 
-    const first = await store.unwatched(0, 20, 600_000);
-    await sleep(20);
-    const second = await store.unwatched(0, 20, 600_000);
+  it("gives each run that has not ended in its turn, whatever its status, and then none until the time has come", async () => {
+    const live = ["pending", "running", "waiting", "paused", "compensating"] as const;
+    const ids = Array.from({ length: 70 }, (_, n) => `r${n}`);
+    for (const [n, id] of ids.entries()) await store.create(newRun(id, { status: live[n % 5] ?? "pending" }));
+    await store.create(newRun("r0~a@1", { ...nested, status: "running" }));
+    await store.create(newRun("r0~a@2", { ...nested, status: "failed" }));
+    await store.create(newRun("over", { status: "succeeded" }));
+    await sleep(300);
 
-    expect([...first, ...second].sort()).toEqual(ids.sort());
-    expect(await store.unwatched(0, 20, 600_000)).toEqual([]);
-    const scores = await Promise.all(ids.map((id) => redis.zscore(shardKeys(0).active, id)));
-    const laterMs = scores.map((score) => Number(score) - before);
-    expect(new Set(laterMs).size).toBeGreaterThan(35);
-    expect(Math.min(...laterMs)).toBeGreaterThanOrEqual(0);
-    expect(Math.max(...laterMs)).toBeLessThan(300_000 + 5_000);
-    expect(Math.max(...laterMs) - Math.min(...laterMs)).toBeGreaterThan(100_000);
+    const seen = [await look(500), await look(500), await look(500), await look(500)];
+
+    expect(seen.map((page) => page.length)).toEqual([20, 20, 20, 11]);
+    expect(seen.flat().toSorted()).toEqual([...ids, "r0~a@1"].toSorted());
+    expect(await look(500)).toEqual([]);
+    await expect.poll(() => look(500), { timeout: 5_000 }).toHaveLength(20);
+  });
+
+  it("leaves out a run that is younger than half of the time", async () => {
+    await store.create(newRun("old"));
+    await sleep(150);
+    await store.create(newRun("young"));
+
+    expect(await look(250)).toEqual(["old"]);
+    await expect.poll(() => look(250), { timeout: 5_000 }).toEqual(["old", "young"]);
+  });
+
+  it("writes nothing while there is nothing to look at", async () => {
+    await look(600_000);
+    const written = async () => /cmdstat_hset:calls=\d+/.exec(await redis.info("commandstats"))?.[0];
+    const before = await written();
+
+    await look(600_000);
+
+    expect(await written()).toBe(before);
   });
 });
 
@@ -201,7 +220,7 @@ describe("owed()", () => {
   });
 });
 
-describe("unwatched()", () => {
+describe("unwatched() of a shard", () => {
   it("gives a run that nobody has looked at to one process, until the time has passed again", async () => {
     await store.create(newRun("a"));
     await store.create(newRun("ended", { status: "failed" }));
@@ -211,6 +230,7 @@ describe("unwatched()", () => {
     const [one, two] = await Promise.all([store.unwatched(0, 10, 50), store2.unwatched(0, 10, 50)]);
 
     expect([...one, ...two]).toEqual(["a"]);
+    expect(await store.unwatched(0, 10, 60_000)).toEqual([]);
     await expect.poll(() => store.unwatched(0, 10, 50)).toEqual(["a"]);
   });
 
@@ -222,6 +242,6 @@ describe("unwatched()", () => {
 
     await brief.unwatched(0, 10, 0);
 
-    expect(await redis.keys("*")).toEqual([]);
+    expect(await redis.keys("*")).toEqual([shardKeys(0).watch]);
   });
 });

@@ -184,17 +184,31 @@ describe("timeline()", () => {
       return sequence;
     });
 
-  it("is read from both ends and from the middle, by sequence number", async () => {
-    const events = Array.from({ length: 10 }, (_, n) => ({ at: n + 1, type: "x" }));
-    await store.create(newRun("r", {}, { events: events.slice(0, 4) }));
-    await store.commit(commitOf(baseHeader("r"), 1, { events: events.slice(4) }));
+  it("is read from both ends and from the middle, by sequence number, however many came at once", async () => {
+    const events = Array.from({ length: 40 }, (_, n) => ({ at: n + 1, type: "x" }));
+    const header = (count: number) => ({ ...baseHeader("r"), events: count });
+    await store.create(newRun("r", { events: 4 }, { events: events.slice(0, 4) }));
+    await store.commit(commitOf(header(24), 1, { events: events.slice(4, 24) }));
+    await store.commit(commitOf(header(25), 2, { events: events.slice(24, 25) }));
+    await store.commit(commitOf(header(40), 3, { events: events.slice(25) }));
 
+    const all = events.map(({ at }) => at);
+    for (let from = 1; from <= 41; from++) {
+      for (const count of [1, 2, 7, 8, 9, 50]) {
+        expect(await sequences({ from, count })).toEqual(all.slice(from - 1, from - 1 + count));
+        const back = all.slice(Math.max(0, from - count), from).toReversed();
+        if (from <= 40) expect(await sequences({ from, count, descending: true })).toEqual(back);
+      }
+    }
     expect(await sequences({ count: 3 })).toEqual([1, 2, 3]);
-    expect(await sequences({ from: 9, count: 3 })).toEqual([9, 10]);
-    expect(await sequences({ from: 11, count: 3 })).toEqual([]);
-    expect(await sequences({ count: 3, descending: true })).toEqual([10, 9, 8]);
-    expect(await sequences({ from: 2, count: 3, descending: true })).toEqual([2, 1]);
+    expect(await sequences({ count: 3, descending: true })).toEqual([40, 39, 38]);
     expect(await sequences({ from: 0, count: 3, descending: true })).toEqual([]);
     expect(await sequences({ count: 0 })).toEqual([]);
+    expect(await reader.timeline("nobody", { count: 3, descending: true })).toEqual([]);
+  });
+
+  it("counts what is written to it", async () => {
+    const event = { at: 1, type: "x" };
+    await expect(store.create(newRun("uncounted", {}, { events: [event] }))).rejects.toThrow("counts 0 events");
   });
 });

@@ -2,7 +2,7 @@ import { type Cursor, decodeCursor, encodeCursor, readIndex } from "../../jobs/i
 import type { RedisClient } from "../../redis/index.ts";
 import type { RunHeader, RunStatus, StepOutput, StepState, TimelineEvent } from "../core/state.ts";
 import type { Json } from "../expressions/index.ts";
-import { inputFields, partKeys, runKey, shardKeys } from "./keys.ts";
+import { eventsPerField, inputFields, partKeys, runFields, runKey, shardKeys } from "./keys.ts";
 import { loadParts, toContext } from "./load.ts";
 import { countFitting, itemSizesOf, type Place, payloadSizesOf, sizesOf } from "./measure.ts";
 import type { ContextEntry, LoadedParts } from "./model.ts";
@@ -166,6 +166,19 @@ export function createRunReader(redis: RedisClient, shards: number): RunReader {
     return candidates[sizes.indexOf(Math.min(...sizes))] ?? first;
   }
 
+  /** Those from `first` to `last`; a field may begin before. */
+  async function eventsBetween(runId: string, first: number, last: number): Promise<StoredEvent[]> {
+    if (last < first) return [];
+    const from = Math.max(1, first - eventsPerField + 1);
+    const numbers = Array.from({ length: last - from + 1 }, (_, offset) => from + offset);
+    const texts = await redis.hmget(key(runId), ...numbers.map(runFields.events));
+    const events = texts.flatMap((text, at) => {
+      const found: TimelineEvent[] = text ? JSON.parse(text) : [];
+      return found.map((event, offset) => ({ ...event, sequence: from + at + offset }));
+    });
+    return events.filter(({ sequence }) => sequence >= first && sequence <= last);
+  }
+
   return {
     headers,
     steps,
@@ -219,15 +232,12 @@ export function createRunReader(redis: RedisClient, shards: number): RunReader {
       });
     },
     async timeline(runId, { from, count, descending = false }) {
-      const list = partKeys(key(runId)).timeline;
       if (count <= 0) return [];
       let last = from ?? 0;
-      if (descending && from === undefined) last = await redis.llen(list);
+      if (descending && from === undefined) last = (await headers([runId]))[0]?.events ?? 0;
       const first = Math.max(1, descending ? last - count + 1 : (from ?? 1));
       const stop = descending ? last : first + count - 1;
-      if (stop < first) return [];
-      const rows = await redis.lrange(list, first - 1, stop - 1);
-      const events = rows.map((row, offset) => ({ ...JSON.parse(row), sequence: first + offset }));
+      const events = await eventsBetween(runId, first, stop);
       return descending ? events.reverse() : events;
     },
   };

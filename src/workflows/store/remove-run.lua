@@ -7,13 +7,11 @@
 -- @include run
 -- @include forget
 local function remove(key, row)
-  local found = redis.call("HMGET", key, "s", "items")
-  local status, listed = found[1], found[2]
+  local found = redis.call("HMGET", key, "s", "owed", "parts")
+  local status, owed, parts = found[1], found[2], found[3]
   if not status then return { 0 } end
-  if not ended[status] or redis.call("EXISTS", key .. "|owed") == 1 then return { 2 } end
-  local keys = item_keys(key, listed)
-  for _, part in ipairs(parts) do keys[#keys + 1] = key .. part end
-  redis.call("UNLINK", key, unpack(keys))
+  if not ended[status] or owed ~= "" then return { 2 } end
+  redis.call("UNLINK", key, unpack(keys_of(key, parts)))
   forget(prefix_of(key), row)
   return { 1 }
 end

@@ -3,10 +3,14 @@
   ARGV    per run: id, number of effects, their ids
   Returns per run {1}, {-1, message} when it failed. ]]
 -- @include run
+-- @include owed
 local function settle(key, id, from, to)
-  local owed = key .. "|owed"
-  for first = from, to, 1000 do redis.call("HDEL", owed, unpack(ARGV, first, math.min(first + 999, to))) end
-  if redis.call("EXISTS", owed) == 0 then redis.call("ZREM", prefix_of(key) .. "outbox", id) end
+  local owed = redis.call("HGET", key, "owed") or "" -- none when the run is gone
+  local rest = owed
+  if not is_in_hash(owed) then rest = without(owed, from, to)
+  elseif settle_in_hash(key .. "|owed", from, to) then rest = "" end
+  if rest ~= owed then redis.call("HSET", key, "owed", rest) end
+  if rest == "" then redis.call("ZREM", prefix_of(key) .. "outbox", id) end
   return { 1 }
 end
 

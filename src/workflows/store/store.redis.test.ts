@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { baseHeader, commitOf, newRun } from "../../../test/support/runs.ts";
 import { startServers, type TestServers } from "../../../test/support/servers.ts";
-import { openRedis, type RedisClient } from "../../redis/index.ts";
+import { openRedis, type RedisClient, shardOf } from "../../redis/index.ts";
 import type { Effect, StepState } from "../core/state.ts";
-import { partKeys, runKey, shardKeys } from "./keys.ts";
+import { runKey } from "./keys.ts";
 import { createRunReader, type RunReader } from "./reader.ts";
 import { createRunStore, type RunStore } from "./store.ts";
 
@@ -151,7 +151,7 @@ describe("commit()", () => {
 
     expect(await store.commit(late)).toEqual({ kind: "conflict" });
     expect(await reader.steps("commit-2", ["a", "b"])).toEqual(new Map([["a", expect.anything()]]));
-    expect(await redis.exists(partKeys(runKey("commit-2", shards)).owed)).toBe(0);
+    expect(await store.owes("commit-2", "e")).toBe(false);
   });
 
   it("misses a run that does not exist", async () => {
@@ -173,14 +173,14 @@ describe("commit()", () => {
 
   it("writes what is settled with the next commit of the run, and keeps it when that is a conflict", async () => {
     await store.create(newRun("settled", {}, { effects: [goOn("a"), goOn("b")] }));
-    const owed = () => redis.hkeys(partKeys(runKey("settled", shards)).owed);
+    const owed = () => Promise.all(["a", "b"].map((id) => store.owes("settled", id)));
 
     store.settle("settled", ["a"]);
     expect(await store.commit(commitOf(baseHeader("settled"), 9))).toEqual({ kind: "conflict" });
-    expect((await owed()).toSorted()).toEqual(["a", "b"]);
+    expect(await owed()).toEqual([true, true]);
     expect(await store.commit(commitOf(baseHeader("settled"), 1))).toMatchObject({ kind: "committed" });
 
-    expect(await owed()).toEqual(["b"]);
+    expect(await owed()).toEqual([false, true]);
   });
 
   it("writes nothing at all when Redis has no memory left", async () => {
@@ -239,15 +239,16 @@ describe("a run that ends", () => {
     const ctx = new Map([["x", { step: "a", value: 1 }]]);
     const items = [{ stepId: "fan", values: [1, 2] }];
     const events = [{ at: 1, type: "x" }];
-    const end = { outputs, ctx, items, events, effects: [goOn("e")] };
+    const effects = Array.from({ length: 300 }, (_, n) => goOn(`effect-${n}`));
+    const end = { outputs, ctx, items, events, effects };
 
-    await store.commit(commitOf(endOf(id), 1, end));
+    await store.commit(commitOf({ ...endOf(id), events: 1 }, 1, end));
 
     const keys = await keysOf(id);
-    expect(keys).toHaveLength(5);
+    expect(keys).toHaveLength(4);
     for (const key of keys) expect(await redis.pttl(key), key).toBeGreaterThan(keepMs - 10_000);
-    const active = await Promise.all([0, 1, 2, 3].map((shard) => redis.zscore(shardKeys(shard).active, id)));
-    expect(active).toEqual([null, null, null, null]);
+    expect(await redis.keys("{w*}:idx:active")).toEqual([]);
+    expect(await store.unwatched(shardOf(id, shards), 10, 0)).not.toContain(id);
   });
 
   it("takes further commits, and what they add expires with the rest", async () => {
@@ -256,10 +257,13 @@ describe("a run that ends", () => {
     await store.commit(commitOf(endOf(id), 1));
     await redis.pexpire(runKey(id, shards), 30_000);
 
-    const more = { previousStatus: "succeeded" as const, steps: new Map([["a", running]]), effects: [goOn("e")] };
+    const effects = Array.from({ length: 300 }, (_, n) => goOn(`effect-${n}`));
+    const more = { previousStatus: "succeeded" as const, steps: new Map([["a", running]]), effects };
     expect(await store.commit(commitOf(endOf(id), 2, more))).toMatchObject({ kind: "committed" });
 
-    for (const key of await keysOf(id)) {
+    const keys = await keysOf(id);
+    expect(keys).toHaveLength(2);
+    for (const key of keys) {
       const left = await redis.pttl(key);
       expect(left, key).toBeGreaterThan(20_000);
       expect(left, key).toBeLessThanOrEqual(30_000);

@@ -11,8 +11,8 @@ import {
   shardOf,
 } from "../../redis/index.ts";
 import { isNestedUnder } from "../core/nested-id.ts";
-import { type Effect, type RunStatus, terminalRuns } from "../core/state.ts";
-import { partKeys, runKey, separator, shardKeys } from "./keys.ts";
+import { type Effect, liveRuns, type RunStatus, terminalRuns } from "../core/state.ts";
+import { owedInHash, partKeys, runKey, separator, shardKeys } from "./keys.ts";
 import { loadParts, loadRun } from "./load.ts";
 import type {
   CommitReply,
@@ -29,7 +29,10 @@ import { createPolls } from "./poll.ts";
 import { createSettledEffects } from "./settled.ts";
 import { commitArgs, createArgs, indexRow } from "./write-args.ts";
 
-const defines = { ended: `{ ${[...terminalRuns].map((status) => `${status} = true`).join(", ")} }` };
+const defines = {
+  ended: `{ ${[...terminalRuns].map((status) => `${status} = true`).join(", ")} }`,
+  live: `{ ${liveRuns.map((status) => `"${status}"`).join(", ")} }`,
+};
 const script = (name: string): Script => loadScript(new URL(`./${name}.lua`, import.meta.url), defines);
 const createScript = script("create-run");
 const commitScript = script("commit-run");
@@ -66,11 +69,11 @@ export interface RunStore {
   /** Runs with the effects that they have owed for too long; nobody else gets them for `claimMs`. */
   owed(shard: number, limit: number, claimMs: number): Promise<{ runId: string; effects: Effect[] }[]>;
   /**
-   * Runs that have not ended and were not looked at for `olderThanMs`, or up to half as long more; they count as looked at
-   * now. On the way, runs
-   * whose record has expired leave the indexes: each shard is to be asked now and then.
+   * The next of the runs that have not ended: all of them one after the other, not more than once in `eachMs`. One that is
+   * younger than half of that is left out; one whose status changes meanwhile may be seen twice, or the next time only. On the
+   * way, runs whose record has expired leave the indexes: each shard is to be asked now and then.
    */
-  unwatched(shard: number, limit: number, olderThanMs: number): Promise<string[]>;
+  unwatched(shard: number, limit: number, eachMs: number): Promise<string[]>;
   /** Runs nested in one, at any depth, that have not ended: those that were there when it was asked for. */
   nestedUnder(run: { id: string; rootId: string }): AsyncIterable<string[]>;
   /** Removes a run that has ended, with those nested in it. `active`: it, or one of those, has not. */
@@ -85,6 +88,9 @@ export interface RunStoreOptions {
   owedAfterMs?: number;
   log?: Logger;
 }
+
+/** What ends an id in keys, timers and the text of what a run owes. */
+const unusable = /[|\t\n]/;
 
 /** More arguments in one call would hold up other clients of Redis: about 10 ms. */
 const maxArgs = 20_000;
@@ -174,7 +180,8 @@ export function createRunStore(redis: RedisClient, options: RunStoreOptions): Ru
     shards,
     async create(run) {
       const { id } = run.header;
-      if (id === "" || id.includes(separator)) throw invalidField("run_id", `is empty or holds ${separator}`);
+      if (id === "" || unusable.test(id))
+        throw invalidField("run_id", `is empty or holds ${separator}, a tab or a line break`);
       const reply = await creates.run(key(id), createArgs(run));
       if (Number(reply[0]) === 1) return { kind: "created", atUs: Number(reply[1]) };
       const { workflowId } = JSON.parse(String(reply[2]));
@@ -185,7 +192,11 @@ export function createRunStore(redis: RedisClient, options: RunStoreOptions): Ru
     commit: (commit) => prepare(commit)(),
     prepare,
     settle: (runId, effectIds) => settled.add(runId, effectIds),
-    owes: async (runId, effectId) => (await redis.hexists(partKeys(key(runId)).owed, effectId)) === 1,
+    async owes(runId, effectId) {
+      const owed = (await redis.hget(key(runId), "owed")) ?? "";
+      if (owed === owedInHash) return (await redis.hexists(partKeys(key(runId)).owed, effectId)) === 1;
+      return owed.includes(`\n${effectId}\t`);
+    },
     flush: () => settled.flush(),
     dueTimers: polls.dueTimers,
     dropTimer: (timer) => polls.dropTimer(shardOf(timer.runId, shards), timer),

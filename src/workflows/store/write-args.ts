@@ -1,6 +1,6 @@
 import type { ScriptArg } from "../../redis/index.ts";
 import { type RunHeader, terminalRuns } from "../core/state.ts";
-import { inputField, runFields, separator } from "./keys.ts";
+import { eventsPerField, inputField, runFields, separator } from "./keys.ts";
 import type { NewRun, RunChanges, RunCommit, TimerChange } from "./model.ts";
 
 type Fields = readonly (readonly [string, string])[];
@@ -43,17 +43,28 @@ function writeArgs(
   { fields, settled }: { fields: Fields; settled: readonly string[] },
 ): ScriptArg[] {
   const { steps, outputs, inputs, ctx, items = [], events = [], effects = [], timers = [], output } = changes;
+  const { id, status } = header;
   const allFields = output === undefined ? fields : [...fields, ["output", JSON.stringify(output)] as const];
   const entries = [...(ctx ?? [])].map(
     ([path, { step, value }], index) => [path, JSON.stringify({ step, value, order: [version, index] })] as const,
   );
-  const args: ScriptArg[] = [version, header.status, JSON.stringify(header)];
-  args.push(terminalRuns.has(header.status) ? indexRow(header) : "");
+  const args: ScriptArg[] = [version, status, JSON.stringify(header)];
+  args.push(terminalRuns.has(status) ? indexRow(header) : "");
+  pushPairs(
+    args,
+    effects.map((effect) => [effect.id, toText(effect)] as const),
+  );
+  pushList(args, settled);
   const count = args.push(0);
   for (const [name, text] of allFields) args.push(name, text);
   for (const [key, state] of steps ?? []) args.push(runFields.step(key), toText(state));
   for (const [key, value] of outputs ?? []) args.push(runFields.output(key), toText(value));
   for (const [key, text] of inputs ?? []) args.push(runFields.input(key), text);
+  const before = header.events - events.length;
+  if (before < 0) throw new Error(`run ${id} counts ${header.events} events and has more`);
+  for (let at = 0; at < events.length; at += eventsPerField) {
+    args.push(runFields.events(before + at + 1), toText(events.slice(at, at + eventsPerField)));
+  }
   args[count - 1] = (args.length - count) / 2;
   pushPairs(args, entries);
   args.push(items.length);
@@ -61,15 +72,9 @@ function writeArgs(
     args.push(stepId);
     pushList(args, values.map(toText));
   }
-  pushList(args, events.map(toText));
   pushPairs(
     args,
-    effects.map((effect) => [effect.id, toText(effect)] as const),
-  );
-  pushList(args, settled);
-  pushPairs(
-    args,
-    timers.map((timer) => [timerMember(header.id, timer), dueText(timer)] as const),
+    timers.map((timer) => [timerMember(id, timer), dueText(timer)] as const),
   );
   return args;
 }

@@ -3,16 +3,15 @@
 local time = redis.call("TIME")
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local first_us = time[1] * 1000000 + time[2]
-local parts = { "|ctx", "|timeline", "|owed" }
 
 local function text(number) return string.format("%.0f", number) end
 
 local function prefix_of(key) return string.sub(key, 1, 6) end
 
--- Keys of the lists of items that a run has. `listed` is the field `items` of its hash: their names, each ended by "|".
-local function item_keys(key, listed)
+-- Keys that a run has besides its hash. `listed` is the field `parts` of the hash: their names, each ended by "|".
+local function keys_of(key, listed)
   local keys = {}
-  for step in string.gmatch(listed or "", "([^|]+)|") do keys[#keys + 1] = key .. "|items:" .. step end
+  for part in string.gmatch(listed or "", "([^|]+)|") do keys[#keys + 1] = key .. "|" .. part end
   return keys
 end
 
