@@ -13,10 +13,20 @@ export interface RedisMeter {
   close(): void;
 }
 
-/** Reads counters of the server. While it is open the server does not rewrite its append-only file, so that this only grows. */
-export async function openRedisMeter(url: string): Promise<RedisMeter> {
+/**
+ * From now on the server does not rewrite its append-only file. A rewrite takes a core for seconds, and would fall upon one
+ * of several measurements by chance.
+ */
+export async function stopRewriting(url: string): Promise<void> {
   const redis = new Redis(url);
   await redis.config("SET", "auto-aof-rewrite-percentage", "0");
+  await redis.quit();
+}
+
+/** Reads counters of the server, which does not rewrite its append-only file any more, so that this only grows. */
+export async function openRedisMeter(url: string): Promise<RedisMeter> {
+  await stopRewriting(url);
+  const redis = new Redis(url);
   return {
     async read() {
       const [stats, persistence] = [await redis.info("stats"), await redis.info("persistence")];

@@ -7,6 +7,7 @@ import { mean, median, quantile } from "../statistics.ts";
 import { formatNumber, renderTable } from "../table.ts";
 import { checkAtLeast, checkAtMost } from "../threshold.ts";
 import { chainLength } from "./definitions.ts";
+import { stopRewriting } from "./redis-usage.ts";
 import { type WorkflowSystem, withWorkflowSystem } from "./system.ts";
 
 interface Turn {
@@ -42,6 +43,7 @@ const slices = 3;
 
 async function measureTurn(system: WorkflowSystem, options: BenchOptions): Promise<Turn> {
   const { servers, processes } = system;
+  await stopRewriting(servers.redisUrl);
   const ofJobs = (batch: number) =>
     system.withJobsClient((client) => {
       const plan = { ...options, jobs: Math.ceil(options.jobs / slices), batch };
