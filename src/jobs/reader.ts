@@ -1,5 +1,6 @@
 import type { DecisionRecord } from "@cordum/proto/cordum/v1/job_pb.js";
-import { type RedisClient, readsOn, shardOf } from "../redis/index.ts";
+import { Cluster } from "ioredis";
+import { createBatcher, loadScript, type RedisClient, shardOf } from "../redis/index.ts";
 import { type Cursor, decodeCursor, encodeCursor } from "./cursor.ts";
 import { hasIndex, jobKey, shardKeys } from "./keys.ts";
 import { readIndex } from "./read-index.ts";
@@ -42,11 +43,22 @@ export interface JobEnd {
   errorMessage: string;
 }
 
+/** The end of a job, and what was read beside it. */
+export interface ReadEnd {
+  end: JobEnd;
+  /** Text of the value that was asked for; empty when there is none, when it is long, and on Redis Cluster. */
+  output: string;
+}
+
 /** Reads of job records. Every read is bounded. */
 export interface JobReader {
   get(id: string): Promise<JobRecord | undefined>;
-  /** How a job has ended; undefined while it has not, or while its output is still to be looked at. */
-  end(id: string): Promise<JobEnd | undefined>;
+  /**
+   * How a job has ended; undefined while it has not, or while its output is still to be looked at. Many calls share one round
+   * trip to Redis.
+   * @param outputKey - key of a value that may be read in the same round trip
+   */
+  end(id: string, outputKey?: string): Promise<ReadEnd | undefined>;
   /** In the order of `ids`; those without a record are left out. */
   getMany(ids: readonly string[]): Promise<JobRecord[]>;
   list(query: JobQuery): Promise<JobPage>;
@@ -62,7 +74,13 @@ const maxScanned = 2_000;
 /** A cursor before every row. */
 const beforeAll: Cursor = { score: Number.MAX_SAFE_INTEGER, id: "\uffff" };
 
+/** Bytes: few enough for a script to read hundreds of them while others wait. */
+const shortOutput = 4_096;
+const endsScript = loadScript(new URL("./read-ends.lua", import.meta.url));
+
 export function createJobReader(redis: RedisClient, shards: number): JobReader {
+  const isCluster = redis instanceof Cluster;
+  const ends = createBatcher(redis, { script: endsScript, head: [shortOutput], isCluster });
   const allShards = Array.from({ length: shards }, (_, shard) => shardKeys(shard));
 
   async function get(id: string): Promise<JobRecord | undefined> {
@@ -93,12 +111,11 @@ export function createJobReader(redis: RedisClient, shards: number): JobReader {
   return {
     get,
     getMany,
-    async end(id) {
-      const fields = ["state", "result_ptr", "error_code", "error_message", "scan"];
-      const [reply] = await readsOn(redis).all([["hmget", jobKey(id, shards), ...fields]]);
-      const [state, resultPtr, errorCode, errorMessage, scan] = reply as (string | null)[];
-      if (!state || !isTerminalName(state) || scan === "1") return undefined;
-      return { state, resultPtr: resultPtr ?? "", errorCode: errorCode ?? "", errorMessage: errorMessage ?? "" };
+    async end(id, outputKey = "") {
+      const reply = await ends.run(jobKey(id, shards), [isCluster ? "" : outputKey]);
+      const [, state = "", resultPtr = "", errorCode = "", errorMessage = "", scan, output = ""] = reply as string[];
+      if (!isTerminalName(state) || scan === "1") return undefined;
+      return { end: { state, resultPtr, errorCode, errorMessage }, output };
     },
     async list(query) {
       const keys = indexOf(query);

@@ -289,6 +289,57 @@ describe("transitions", () => {
   });
 });
 
+describe("end()", () => {
+  const ended = async (more = {}) => {
+    const jobId = await created();
+    await store.dispatch(dispatchOf(jobId));
+    await store.finish({ jobId, to: "SUCCEEDED", resultPtr: `redis://res:${jobId}`, ...more });
+    return jobId;
+  };
+
+  it("reads the ends of several jobs with their outputs, and one that cannot be read does not stop the others", async () => {
+    const ids = await Promise.all([
+      ended(),
+      ended({ to: "FAILED", errorCode: "E1", errorMessage: "m" }),
+      ended(),
+      created(),
+    ]);
+    const [good = "", bad = "", listed = "", running = ""] = ids;
+    const broken = `${good}-broken`;
+    await redis.set(`res:${good}`, "é");
+    await redis.rpush(`res:${listed}`, "no text");
+    await redis.set(jobKey(broken, shards), "not a hash");
+
+    const none = { errorCode: "", errorMessage: "" };
+    const [first, second, third, ...rest] = await Promise.allSettled(
+      [good, bad, listed, running, "unknown", broken].map((id) => reader.end(id, `res:${id}`)),
+    );
+
+    expect(first).toMatchObject({
+      value: { end: { state: "SUCCEEDED", resultPtr: `redis://res:${good}`, ...none }, output: "é" },
+    });
+    expect(second).toMatchObject({
+      value: { end: { state: "FAILED", errorCode: "E1", errorMessage: "m" }, output: "" },
+    });
+    expect(third).toMatchObject({ value: { end: { state: "SUCCEEDED" }, output: "" } });
+    expect(rest.map((one) => (one.status === "fulfilled" ? one.value : "failed"))).toEqual([
+      undefined,
+      undefined,
+      "failed",
+    ]);
+  });
+
+  it("leaves long outputs to be read by themselves, and those that are still to be looked at", async () => {
+    const [short, long, unseen] = [await ended(), await ended(), await ended({ owesScan: true })];
+    await redis.mset(`res:${short}`, "x".repeat(4_096), `res:${long}`, "x".repeat(4_097));
+
+    expect((await reader.end(short, `res:${short}`))?.output).toHaveLength(4_096);
+    expect(await reader.end(short)).toMatchObject({ output: "" });
+    expect(await reader.end(long, `res:${long}`)).toMatchObject({ output: "" });
+    expect(await reader.end(unseen)).toBeUndefined();
+  });
+});
+
 describe("a look at the output after the end", () => {
   it("also changes what the dead letter says", async () => {
     const jobId = await created();

@@ -19,6 +19,7 @@ export interface StepWorker {
   /** Jobs of a run that it has begun, in order, for example `a@1`. */
   begun(runId: string): string[];
   /** Waits until the job is there. */
+  taken(runId: string, name: string): Promise<TakenJob>;
   request(runId: string, name: string): Promise<JobRequest>;
   end(runId: string, name: string, result: StepResult): Promise<void>;
   succeed(runId: string, name: string, value?: Json): Promise<void>;
@@ -77,6 +78,7 @@ export async function startStepWorker(
         runId,
         worker.executed.map(({ request }) => request.jobId),
       ),
+    taken: find,
     request: async (runId, name) => (await find(runId, name)).request,
     async end(runId, name, result) {
       const job = await find(runId, name);

@@ -267,6 +267,29 @@ describe("results of steps", () => {
     expect((await step(runId, "a"))?.output).toMatchObject({ output: { v: 1 } });
   });
 
+  it.each([2, 4_096, 4_097, 60_000])("an output of %d bytes of JSON is kept whole", async (bytes) => {
+    const runId = await run({ a: hands.job() });
+    const text = "é".repeat(Math.floor((bytes - 2) / 2)).padStart(bytes - 2 - Math.floor((bytes - 2) / 2), "x");
+
+    await hands.end(runId, "a", { text: JSON.stringify(text) });
+
+    await platform.becomes(runId, "succeeded");
+    expect(Buffer.byteLength(JSON.stringify(text))).toBe(bytes);
+    expect((await step(runId, "a"))?.output).toMatchObject({ output: text, isInlined: true });
+  });
+
+  it("an output that is not where it should be, or is no text, leaves the pointer", async () => {
+    const runId = await run({ a: hands.job(), b: hands.job() });
+    const [listed, lost] = [`res:${runId}:a@1`, `res:${runId}:b@1`];
+    await platform.redis.rpush(listed, "no text");
+    await hands.worker.report(await hands.taken(runId, "a"), { resultPtr: `redis://${listed}` });
+    await hands.worker.report(await hands.taken(runId, "b"), { resultPtr: `redis://${lost}` });
+
+    await platform.becomes(runId, "succeeded");
+    expect((await step(runId, "a"))?.output).toEqual({ resultPtr: `redis://${listed}`, isInlined: false });
+    expect((await step(runId, "b"))?.output).toEqual({ resultPtr: `redis://${lost}`, isInlined: false });
+  });
+
   it("77 (improved): a result for a step that is not in the definition is dropped", async () => {
     const runId = await run({ a: hands.job() });
 

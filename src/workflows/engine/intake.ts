@@ -5,7 +5,7 @@ import { splitTransitions } from "../../jobs/index.ts";
 import type { RunEvent } from "../core/state.ts";
 import type { Engine } from "./engine.ts";
 import type { EnginePorts } from "./ports.ts";
-import { readJobOutput } from "./read-output.ts";
+import { readJobOutput, resultKeyOf } from "./read-output.ts";
 import { parseStepJobId } from "./step-job-id.ts";
 
 /**
@@ -16,16 +16,14 @@ import { parseStepJobId } from "./step-job-id.ts";
 export async function reportStepEnd(engine: Engine, ports: EnginePorts, jobId: string, hintPtr = ""): Promise<boolean> {
   const name = parseStepJobId(jobId);
   const { redis, limits } = ports;
-  const [end, hinted] = await Promise.all([
-    ports.jobReader.end(jobId),
-    readJobOutput(redis, { jobId, resultPtr: hintPtr }, limits.inlineBytes),
-  ]);
-  if (!end) return false; // whoever says otherwise is wrong, or the output is still to be looked at
+  const read = await ports.jobReader.end(jobId, resultKeyOf(jobId, hintPtr));
+  if (!read) return false; // whoever says otherwise is wrong, or the output is still to be looked at
   if (name) {
+    const { end } = read;
     const { state, resultPtr } = end;
-    const isHinted = resultPtr === hintPtr;
-    const read = () => (isHinted ? hinted : readJobOutput(redis, { jobId, resultPtr }, limits.inlineBytes));
-    const output = state === "SUCCEEDED" ? await read() : undefined;
+    const known = resultPtr === hintPtr ? read.output : "";
+    const output =
+      state === "SUCCEEDED" ? await readJobOutput(redis, { jobId, resultPtr, known }, limits.inlineBytes) : undefined;
     const event: RunEvent = { kind: "job-ended", jobId, ...end, stepKey: name.stepKey, ...(output && { output }) };
     if (output && !output.isInlined && output.resultPtr?.startsWith(resultScheme)) {
       // Later steps, reruns and people follow the pointer as long as there is the run.

@@ -7,13 +7,20 @@ const scheme = "redis://";
 /** Levels of lists and objects; deeper values cannot be written again without risk to the stack. */
 const maxDepth = 64;
 
+interface JobResult {
+  jobId: string;
+  resultPtr: string;
+  /** The value, when it has been read already; empty: it has not. */
+  known?: string;
+}
+
 /**
- * What a job's result pointer names, as far as it is that job's own result and neither too large nor nested too deep. Workers may name any key;
- * nothing is read from there, and the pointer is not handed on.
+ * What a job's result pointer names, as far as it is that job's own result and neither too large nor nested too deep.
+ * Workers may name any key; nothing is read from there, and the pointer is not handed on.
  */
 export async function readJobOutput(
   redis: RedisClient,
-  { jobId, resultPtr }: { jobId: string; resultPtr: string },
+  { jobId, resultPtr, known = "" }: JobResult,
   maxBytes: number,
 ): Promise<StepOutput | undefined> {
   if (resultPtr === "") return undefined;
@@ -21,7 +28,15 @@ export async function readJobOutput(
   const key = resultPtr.slice(scheme.length);
   if (key.startsWith("art:")) return { resultPtr, isInlined: false };
   if (!isOwnResult(key, jobId)) return { isInlined: false };
-  return { resultPtr, ...(await readValue(redis, key, maxBytes)) };
+  const text = known === "" ? await readText(redis, key, maxBytes) : known;
+  return { resultPtr, ...toOutput(text, maxBytes) };
+}
+
+/** Key of a job's own result in Redis; undefined when the pointer names something else. */
+export function resultKeyOf(jobId: string, resultPtr: string): string | undefined {
+  if (!resultPtr.startsWith(scheme)) return undefined;
+  const key = resultPtr.slice(scheme.length);
+  return isOwnResult(key, jobId) ? key : undefined;
 }
 
 /** `res:<job>`, with the number of an attempt and the mark of a redacted copy, or without. */
@@ -30,11 +45,20 @@ function isOwnResult(key: string, jobId: string): boolean {
   return key.startsWith(own) && /^(#\d+)?(:redacted)?$/.test(key.slice(own.length));
 }
 
-async function readValue(redis: RedisClient, key: string, maxBytes: number): Promise<Omit<StepOutput, "resultPtr">> {
-  const [reply] = await readsOn(redis).all([["getrangeBuffer", key, 0, maxBytes]]);
-  const bytes = reply as Buffer;
-  if (bytes.length === 0 || bytes.length > maxBytes) return { isInlined: false };
-  const output = parseOutput(bytes.toString());
+/** At most one byte more than may be inlined, so that a longer value is seen to be one; empty for what is no text at all. */
+async function readText(redis: RedisClient, key: string, maxBytes: number): Promise<string> {
+  try {
+    const [reply] = await readsOn(redis).all([["getrangeBuffer", key, 0, maxBytes]]);
+    return (reply as Buffer).toString();
+  } catch (error) {
+    if (error instanceof Error && error.message.startsWith("WRONGTYPE")) return ""; // it would be that for ever
+    throw error;
+  }
+}
+
+function toOutput(text: string, maxBytes: number): Omit<StepOutput, "resultPtr"> {
+  if (text === "" || Buffer.byteLength(text) > maxBytes) return { isInlined: false };
+  const output = parseOutput(text);
   return isShallow(output, maxDepth) ? { output, isInlined: true } : { isInlined: false };
 }
 
