@@ -30,7 +30,7 @@ export async function startServers(): Promise<BenchServers> {
   const redis = startProcess({
     name: "redis",
     command: "redis-server",
-    args: `--bind 127.0.0.1 --port ${redisPort} --appendonly yes --appendfsync everysec`
+    args: `--bind 127.0.0.1 --port ${redisPort} --appendonly yes --appendfsync everysec --lazyfree-lazy-expire yes`
       .split(" ")
       .concat("--dir", dir, "--save", ""),
     dir,

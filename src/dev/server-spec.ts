@@ -29,6 +29,7 @@ export const redisSpec: ServerSpec = {
   args: ({ host, port, dataDir }) => [
     ...["--bind", host, "--port", String(port), "--dir", dataDir, "--daemonize", "no"],
     ...["--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction"],
+    ...["--lazyfree-lazy-expire", "yes"], // the record of a run with many steps is large
   ],
   probe: probeRedis,
   image: "redis:7.4-alpine",

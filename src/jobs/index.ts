@@ -25,7 +25,7 @@ export { checkMemoryId } from "./memory-id.ts";
 export { alternativeKey, createPayloads, isShallow, keyOfPointer, type Payloads, readPointer } from "./payloads.ts";
 export { publishSubmit } from "./publish-submit.ts";
 export { readIndex } from "./read-index.ts";
-export { createJobReader, type JobEnd, type JobReader, type ReadEnd } from "./reader.ts";
+export { createJobReader, type JobEnd, type JobReader } from "./reader.ts";
 export type { JobRecord, SubmitterMark } from "./record.ts";
 export { createCordumApi, createJobService, type JobServiceDeps } from "./service.ts";
 export { canMove, isTerminal, type JobStateName, jobStates, type TerminalState } from "./states.ts";

@@ -1,7 +1,8 @@
 --[[ Read how jobs have ended, each with its output as far as that is where the caller believes it to be and is short.
   KEYS[n] job hash
   ARGV[1] bytes: a longer output is left to be read by itself, so that nobody waits for this script
-  ARGV    per job: key of the output (empty: none is asked for; on Redis Cluster it is of another slot)
+  ARGV    per job: key of the output (empty: none is asked for). No KEYS, because it is of another slot: on Redis Cluster it
+          must be empty
   Returns per job {1, state, result pointer, error code, error message, 1 while the output is still to be looked at, output};
   what there is not is empty. {-1, message} when it failed. ]]
 local most = tonumber(ARGV[1])

@@ -329,7 +329,7 @@ export const table = {
       "WORKFLOW_WATCH_AFTER",
       duration({ min: second, max: day }),
       10 * minute,
-      "A run that nobody has looked at for so long is looked over: its steps' jobs and times are compared with their records, at most 4 of a shard every `WORKFLOW_ENGINE_SCAN_INTERVAL` (64 a second). The next look is up to half as long later.",
+      "Runs that are under way for so long are looked over: their steps' jobs and times are compared with their records. One after the other, at most 4 of a shard every `WORKFLOW_ENGINE_SCAN_INTERVAL` (64 a second); each again after half of the time, or once all others had their turn.",
     ),
     maxNestedRuns: variable(
       "WORKFLOW_MAX_NESTED_RUNS",

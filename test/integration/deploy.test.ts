@@ -99,6 +99,7 @@ describe("compose.yaml", () => {
 
     expect(nats?.command).toEqual(expect.arrayContaining(["--jetstream", "--store_dir", "/data"]));
     expect(redis?.command.join(" ")).toContain("--appendonly yes --appendfsync everysec");
+    expect(redis?.command.join(" ")).toContain("--lazyfree-lazy-expire yes");
     expect([nats?.volumes, redis?.volumes]).toEqual([["nats-data:/data"], ["redis-data:/data"]]);
     expect(Object.keys(compose.volumes)).toEqual(["nats-data", "redis-data"]);
   });

@@ -269,9 +269,14 @@ export type RunEvent =
   /** All that a rerun keeps is there, so that the run goes on; or it never will be, and the run ends. */
   | { kind: "filled"; isWhole: boolean };
 
+const hasEnded: Record<RunStatus, boolean> = {
+  ...{ pending: false, running: false, waiting: false, paused: false, compensating: false },
+  ...{ succeeded: true, failed: true, cancelled: true, timed_out: true },
+};
+const runStatuses = Object.keys(hasEnded) as RunStatus[];
 /** Statuses of runs that have not ended. */
-export const liveRuns: readonly RunStatus[] = ["pending", "running", "waiting", "paused", "compensating"];
-export const terminalRuns: ReadonlySet<RunStatus> = new Set(["succeeded", "failed", "cancelled", "timed_out"]);
+export const liveRuns: readonly RunStatus[] = runStatuses.filter((status) => !hasEnded[status]);
+export const terminalRuns: ReadonlySet<RunStatus> = new Set(runStatuses.filter((status) => hasEnded[status]));
 export const terminalSteps: ReadonlySet<StepStatus> = new Set([
   "succeeded",
   "skipped",

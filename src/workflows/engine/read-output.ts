@@ -28,8 +28,8 @@ export async function readJobOutput(
   const key = resultPtr.slice(scheme.length);
   if (key.startsWith("art:")) return { resultPtr, isInlined: false };
   if (!isOwnResult(key, jobId)) return { isInlined: false };
-  const text = known === "" ? await readText(redis, key, maxBytes) : known;
-  return { resultPtr, ...toOutput(text, maxBytes) };
+  const read = known === "" ? await readText(redis, key, maxBytes) : { text: known, size: Buffer.byteLength(known) };
+  return { resultPtr, ...(read.size > maxBytes ? { isInlined: false } : toOutput(read.text)) };
 }
 
 /** Key of a job's own result in Redis; undefined when the pointer names something else. */
@@ -46,18 +46,20 @@ function isOwnResult(key: string, jobId: string): boolean {
 }
 
 /** At most one byte more than may be inlined, so that a longer value is seen to be one; empty for what is no text at all. */
-async function readText(redis: RedisClient, key: string, maxBytes: number): Promise<string> {
+async function readText(redis: RedisClient, key: string, maxBytes: number): Promise<{ text: string; size: number }> {
   try {
     const [reply] = await readsOn(redis).all([["getrangeBuffer", key, 0, maxBytes]]);
-    return (reply as Buffer).toString();
+    const bytes = reply as Buffer;
+    return { text: bytes.toString(), size: bytes.length };
   } catch (error) {
-    if (error instanceof Error && error.message.startsWith("WRONGTYPE")) return ""; // it would be that for ever
+    const isNoText = error instanceof Error && error.message.startsWith("WRONGTYPE");
+    if (isNoText) return { text: "", size: 0 }; // it would be that for ever
     throw error;
   }
 }
 
-function toOutput(text: string, maxBytes: number): Omit<StepOutput, "resultPtr"> {
-  if (text === "" || Buffer.byteLength(text) > maxBytes) return { isInlined: false };
+function toOutput(text: string): Omit<StepOutput, "resultPtr"> {
+  if (text === "") return { isInlined: false };
   const output = parseOutput(text);
   return isShallow(output, maxDepth) ? { output, isInlined: true } : { isInlined: false };
 }

@@ -10,7 +10,7 @@ export interface SweeperOptions {
   timerIntervalMs: number;
   /** How often what is owed is looked for. */
   sweepIntervalMs: number;
-  /** A run is looked over when nobody has for this long. */
+  /** Age from which a run is looked over, now and again, see `RunStore.unwatched`. */
   watchAfterMs: number;
   /** Whoever has claimed a timer and died is replaced after this; of an effect, after twice as long. Default 5 000. */
   claimMs?: number;

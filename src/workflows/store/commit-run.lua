@@ -6,6 +6,7 @@
   Returns per run {1, now (µs)} when it was made, {0} when there is no such run, {2} when its version is another one,
   {-1, message} when it failed. ]]
 -- @define ended
+-- @define owed_in_hash
 -- @include run
 -- @include owed
 -- @include write
@@ -17,7 +18,7 @@ local function commit(n, key, id)
   if version ~= expected then return { 2 } end
   if status ~= from then error("run " .. id .. " is " .. status .. ", not " .. from, 0) end
   if ended[from] and ARGV[at + 1] ~= from then error("run " .. id .. " has ended " .. from, 0) end
-  local run = { status = status, created = found[3], owed = found[4], parts = found[5] or "" }
+  local run = { status = status, created = found[3], owed = found[4] or "", parts = found[5] or "" }
   write(key, id, run, false, root, workflow, workflow_version)
   return { 1, text(first_us + n - 1) }
 end

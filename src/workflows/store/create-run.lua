@@ -5,6 +5,7 @@
           and what is written, see includes/write.lua
   Returns per run {1, created (µs)}, {2, fingerprint, header} when it exists, {-1, message} when it failed. ]]
 -- @define ended
+-- @define owed_in_hash
 -- @include run
 -- @include owed
 -- @include write

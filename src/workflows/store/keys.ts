@@ -36,7 +36,7 @@ export function shardKeys(shard: number) {
   };
 }
 
-/** Ends the run's id in keys and timers: no id holds it. */
+/** Ends the run's id in keys and timers. */
 export const separator = "|";
 
 /** The run's hash. */
@@ -44,8 +44,9 @@ export function runKey(id: string, shards: number): string {
   return `${shardPrefix(shardOf(id, shards))}run:${id}`;
 }
 
-/** Fields of the run's hash, beside those with a name of their own, which hold no colon; by step or unit. */
+/** Fields of the run's hash, beside those with a name of their own, which hold no colon. */
 export const runFields = {
+  /** Of a step or unit, as the two below. */
   step: (key: string) => `step:${key}`,
   input: (key: string) => `in:${key}`,
   output: (key: string) => `out:${key}`,

@@ -68,7 +68,7 @@ export interface RunChanges {
 
 /** A run to record. */
 export interface NewRun extends RunChanges {
-  /** Its id must not hold `|`. */
+  /** Its id must hold no `|`, tab or line break. */
   header: RunHeader;
   input: Json;
   /** What expressions see besides, of a nested run. */

@@ -4,12 +4,13 @@
   ARGV    per key: operation and two more arguments
           timers  most timers, how far ahead they are claimed and for how long (ms, comma)
           owed    most runs, for how long they are claimed (ms)
-          watch   most runs, how often each is to be looked at (ms); one that is younger than half of that is left out
+          watch   most runs, age from which they are looked at (ms); all have their turn, and again half of that after it began
           drop    a timer, the time to which it was claimed: removed unless it has been set anew
   Returns per key {1, now (ms), claimed until (ms), timer, due, ...}, {1, run, effect, ..., "", run, ...}, {1, rows forgotten, run, ...},
   {1}; {-1, message} when it failed. ]]
 -- @define ended
 -- @define live
+-- @define owed_in_hash
 -- @include run
 -- @include owed
 -- @include forget
@@ -90,7 +91,7 @@ for _, status in ipairs(live) do watched[#watched + 1] = "idx:status:" .. status
 
 -- Goes through the runs by index and creation, from where the look before ended, and begins anew when the time has come.
 -- What changes its index meanwhile may be seen twice, or not until the next time.
-function operations.watch(prefix, most, each_ms)
+function operations.watch(prefix, most, age_ms)
   local expired = redis.call("ZRANGEBYSCORE", prefix .. "ended", "-inf", text(now_ms), "LIMIT", 0, most_forgotten)
   for _, row in ipairs(expired) do forget(prefix, row) end
   local seen = { 1, #expired }
@@ -98,15 +99,16 @@ function operations.watch(prefix, most, each_ms)
   if most == 0 then return seen end
   local place = redis.call("HMGET", prefix .. "watch", "began", "index", "after")
   local began, index, after = tonumber(place[1] or ""), tonumber(place[2] or ""), place[3]
-  if not began or (index > #watched and now_ms >= began + each_ms) then began, index, after = now_ms, 1, "-inf" end
+  if not began or (index > #watched and now_ms >= began + age_ms / 2) then began, index, after = now_ms, 1, "-inf" end
   if index > #watched then return seen end
-  local before_us = text((now_ms - each_ms / 2) * 1000)
+  local before_us = text((now_ms - age_ms) * 1000)
   while index <= #watched and #seen - 2 < most do
     local left = most - (#seen - 2)
     local rows = redis.call("ZRANGEBYSCORE", prefix .. watched[index], after, "(" .. before_us, "WITHSCORES", "LIMIT", 0, left)
     for i = 1, #rows, 2 do
-      seen[#seen + 1] = rows[i]
       after = "(" .. rows[i + 1]
+      if redis.call("EXISTS", prefix .. "run:" .. rows[i]) == 1 then seen[#seen + 1] = rows[i]
+      else redis.call("ZREM", prefix .. watched[index], rows[i]) end -- its record is lost
     end
     if #rows / 2 < left then index, after = index + 1, "-inf" end
   end

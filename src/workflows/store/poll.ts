@@ -12,7 +12,7 @@ export interface Polls {
   dueTimers(shard: number, limit: number, claim: TimerClaim): Promise<DueTimer[]>;
   dropTimer(shard: number, timer: DueTimer): Promise<void>;
   owed(shard: number, limit: number, claimMs: number): Promise<{ runId: string; effects: Effect[] }[]>;
-  unwatched(shard: number, limit: number, eachMs: number): Promise<string[]>;
+  unwatched(shard: number, limit: number, ageMs: number): Promise<string[]>;
 }
 
 export function createPolls(batcher: Batcher): Polls {
@@ -46,10 +46,10 @@ export function createPolls(batcher: Batcher): Polls {
       }
       return runs;
     },
-    async unwatched(shard, limit, eachMs) {
-      const [forgotten, ...ids] = await ask(shard, "watch", limit, eachMs);
+    async unwatched(shard, limit, ageMs) {
+      const [forgotten, ...ids] = await ask(shard, "watch", limit, ageMs);
       for (let last = Number(forgotten); last === mostForgotten; ) {
-        last = Number((await ask(shard, "watch", 0, eachMs))[0]); // many have expired at once
+        last = Number((await ask(shard, "watch", 0, ageMs))[0]); // many have expired at once
       }
       return ids;
     },

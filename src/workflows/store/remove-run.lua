@@ -8,7 +8,7 @@
 -- @include forget
 local function remove(key, row)
   local found = redis.call("HMGET", key, "s", "owed", "parts")
-  local status, owed, parts = found[1], found[2], found[3]
+  local status, owed, parts = found[1], found[2] or "", found[3]
   if not status then return { 0 } end
   if not ended[status] or owed ~= "" then return { 2 } end
   redis.call("UNLINK", key, unpack(keys_of(key, parts)))

@@ -2,6 +2,7 @@
   KEYS[n] run hash; all other keys are derived from it
   ARGV    per run: id, number of effects, their ids
   Returns per run {1}, {-1, message} when it failed. ]]
+-- @define owed_in_hash
 -- @include run
 -- @include owed
 local function settle(key, id, from, to)
@@ -9,8 +10,12 @@ local function settle(key, id, from, to)
   local rest = owed
   if not is_in_hash(owed) then rest = without(owed, from, to)
   elseif settle_in_hash(key .. "|owed", from, to) then rest = "" end
-  if rest ~= owed then redis.call("HSET", key, "owed", rest) end
-  if rest == "" then redis.call("ZREM", prefix_of(key) .. "outbox", id) end
+  if rest == "" then
+    redis.call("HDEL", key, "owed")
+    redis.call("ZREM", prefix_of(key) .. "outbox", id)
+  elseif rest ~= owed then
+    redis.call("HSET", key, "owed", rest)
+  end
   return { 1 }
 end
 

@@ -20,7 +20,7 @@ const [many, flushManyAfterMs] = [32, 200];
 
 /** Gathers ids and writes them in few calls: per effect that costs next to nothing. */
 export function createSettledEffects(batcher: Batcher, keyOf: (runId: string) => string, log?: Logger): SettledEffects {
-  let byRun = new Map<string, string[]>();
+  let byRun = new Map<string, Set<string>>();
   let timer: NodeJS.Timeout | undefined;
   let dueMs = Number.POSITIVE_INFINITY;
 
@@ -29,7 +29,12 @@ export function createSettledEffects(batcher: Batcher, keyOf: (runId: string) =>
     dueMs = Number.POSITIVE_INFINITY;
     const gathered = byRun;
     byRun = new Map();
-    await Promise.all([...gathered].map(([id, ids]) => batcher.run(keyOf(id), [id, ids.length, ...ids])));
+    const written = await Promise.allSettled(
+      [...gathered].map(([id, ids]) => batcher.run(keyOf(id), [id, ids.size, ...ids])),
+    );
+    const failed = [...gathered].filter((_, at) => written[at]?.status === "rejected");
+    for (const [id, ids] of failed) add(id, [...ids]);
+    for (const one of written) if (one.status === "rejected") throw one.reason;
   }
 
   function flushAfter(ms: number): void {
@@ -38,25 +43,25 @@ export function createSettledEffects(batcher: Batcher, keyOf: (runId: string) =>
     clearTimeout(timer);
     dueMs = atMs;
     timer = setTimeout(() => {
-      // What is not written is carried out once more by the sweeper, which harms nobody.
-      flush().catch((error) => log?.warn({ err: error }, "effects of runs not settled"));
-    }, ms);
+      // Until it is written the sweeper may carry it out once more, which harms nobody.
+      flush().catch((error) => log?.warn({ err: error }, "effects of runs not settled yet"));
+    }, ms).unref();
   }
 
   function add(runId: string, effectIds: readonly string[]): void {
     if (effectIds.length === 0) return;
-    const ids = byRun.get(runId) ?? [];
-    for (const id of effectIds) ids.push(id);
+    const ids = byRun.get(runId) ?? new Set();
+    for (const id of effectIds) ids.add(id);
     byRun.set(runId, ids);
-    flushAfter(ids.length < many ? flushAfterMs : flushManyAfterMs);
+    flushAfter(ids.size < many ? flushAfterMs : flushManyAfterMs);
   }
 
   return {
     add,
     take(runId) {
-      const ids = byRun.get(runId) ?? [];
+      const ids = byRun.get(runId);
       byRun.delete(runId);
-      return ids;
+      return ids ? [...ids] : [];
     },
     flush,
   };

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { baseHeader, commitOf, newRun } from "../../../test/support/runs.ts";
 import { startServers, type TestServers } from "../../../test/support/servers.ts";
 import { openRedis, type RedisClient, shardOf } from "../../redis/index.ts";
-import type { Effect, StepState } from "../core/state.ts";
-import { runKey } from "./keys.ts";
+import { type Effect, liveRuns, type StepState } from "../core/state.ts";
+import { owedInHash, runKey, shardKeys } from "./keys.ts";
 import { createRunReader, type RunReader } from "./reader.ts";
 import { createRunStore, type RunStore } from "./store.ts";
 
@@ -183,6 +183,49 @@ describe("commit()", () => {
     expect(await owed()).toEqual([false, true]);
   });
 
+  it("keeps what is owed in the run's own record up to 4 096 bytes, else beside it until nothing is left", async () => {
+    const id = "owing-much";
+    const owed = async () => (await redis.hget(runKey(id, shards), "owed")) ?? "";
+    const isOwed = (...ids: string[]) => Promise.all(ids.map((one) => store.owes(id, one)));
+    await store.create(newRun(id, {}, { effects: [goOn("first")] }));
+    const [size, most] = [(await owed()).length, 4_096];
+    const fill = (bytes: number) => goOn("x".repeat((bytes - 2 * size) / 2 + "first".length)); // it says its id twice
+    expect((most - 2 * size) % 2).toBe(0);
+
+    await store.commit(commitOf(baseHeader(id), 1, { effects: [fill(most)] }));
+    expect((await owed()).length).toBe(most);
+    await store.commit(commitOf(baseHeader(id), 2, { effects: [goOn("more")] }));
+    expect(await owed()).toBe(owedInHash);
+    expect(await isOwed("first", fill(most).id, "more")).toEqual([true, true, true]);
+
+    await store.commit(
+      commitOf(baseHeader(id), 3, { effects: [goOn("new")], settled: ["first", fill(most).id, "more"] }),
+    );
+    expect(await isOwed("first", fill(most).id, "more", "new")).toEqual([false, false, false, true]);
+    expect(await owed()).toBe(owedInHash);
+    await store.commit(commitOf(baseHeader(id), 4, { settled: ["new"] }));
+    expect(await owed()).toBe("");
+    expect(await keysOf(id)).toEqual([runKey(id, shards)]);
+
+    await store.commit(commitOf(baseHeader(id), 5, { effects: [goOn("again")] }));
+    expect(await owed()).toHaveLength(size);
+    expect(await isOwed("again")).toEqual([true]);
+  });
+
+  it("takes several lists of items, empty ones too", async () => {
+    await store.create(newRun("lists"));
+    const items = [
+      { stepId: "none", values: [] },
+      { stepId: "some", values: [1] },
+    ];
+
+    await store.commit(commitOf(baseHeader("lists"), 1, { items, timers: [{ stepKey: "a", kind: "due", dueMs: 5 }] }));
+
+    const read = { items: items.map(({ stepId }) => ({ stepId, from: 0, count: 2 })) };
+    expect((await store.loadParts("lists", read)).items).toEqual(new Map([["some[0]", 1]]));
+    expect(await redis.zscore(shardKeys(shardOf("lists", shards)).timers, "lists|a|due")).toBe("5");
+  });
+
   it("writes nothing at all when Redis has no memory left", async () => {
     await store.create(newRun("full", {}, { effects: [goOn("a")], timers: [{ stepKey: "a", kind: "due", dueMs: 5 }] }));
     const hashes = async () => Promise.all((await keysOf("full")).toSorted().map((key) => redis.hgetall(key)));
@@ -197,6 +240,25 @@ describe("commit()", () => {
     expect(await hashes()).toEqual(before);
     expect(await redis.keys("*full-2*")).toEqual([]);
     expect(await store.commit(commit)).toMatchObject({ kind: "committed" });
+  });
+
+  it("settles the last effect of a run when Redis has no memory left, and others once it has", async () => {
+    await store.create(newRun("full-one", {}, { effects: [goOn("a")] }));
+    await store.create(newRun("full-two", {}, { effects: [goOn("a"), goOn("b")] }));
+    await redis.config("SET", "maxmemory", "1");
+
+    store.settle("full-one", ["a"]);
+    await store.flush();
+    store.settle("full-two", ["a"]);
+    const flushed = await store.flush().catch((error: Error) => error.message);
+
+    expect(flushed).toContain("OOM");
+    expect(await store.owes("full-one", "a")).toBe(false);
+    expect(await store.owes("full-two", "a")).toBe(true);
+    await redis.config("SET", "maxmemory", "0");
+    await store.flush();
+    expect(await store.owes("full-two", "a")).toBe(false);
+    expect(await store.owes("full-two", "b")).toBe(true);
   });
 
   it("keeps every change of 50 committers that race for one run", async () => {
@@ -247,8 +309,8 @@ describe("a run that ends", () => {
     const keys = await keysOf(id);
     expect(keys).toHaveLength(4);
     for (const key of keys) expect(await redis.pttl(key), key).toBeGreaterThan(keepMs - 10_000);
-    expect(await redis.keys("{w*}:idx:active")).toEqual([]);
-    expect(await store.unwatched(shardOf(id, shards), 10, 0)).not.toContain(id);
+    const { status } = shardKeys(shardOf(id, shards));
+    expect(await Promise.all(liveRuns.map((live) => redis.zscore(status(live), id)))).toEqual(liveRuns.map(() => null));
   });
 
   it("takes further commits, and what they add expires with the rest", async () => {

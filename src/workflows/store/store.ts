@@ -31,6 +31,7 @@ import { commitArgs, createArgs, indexRow } from "./write-args.ts";
 
 const defines = {
   ended: `{ ${[...terminalRuns].map((status) => `${status} = true`).join(", ")} }`,
+  owed_in_hash: `"${owedInHash}"`,
   live: `{ ${liveRuns.map((status) => `"${status}"`).join(", ")} }`,
 };
 const script = (name: string): Script => loadScript(new URL(`./${name}.lua`, import.meta.url), defines);
@@ -69,11 +70,11 @@ export interface RunStore {
   /** Runs with the effects that they have owed for too long; nobody else gets them for `claimMs`. */
   owed(shard: number, limit: number, claimMs: number): Promise<{ runId: string; effects: Effect[] }[]>;
   /**
-   * The next of the runs that have not ended: all of them one after the other, not more than once in `eachMs`. One that is
-   * younger than half of that is left out; one whose status changes meanwhile may be seen twice, or the next time only. On the
-   * way, runs whose record has expired leave the indexes: each shard is to be asked now and then.
+   * The next of the runs that have not ended and are older than `ageMs`: all of them one after the other, and then again, but
+   * not before half of that time has passed since the first was seen. One whose status changes meanwhile may be seen twice,
+   * or the next time only. On the way, runs whose record has expired leave the indexes: each shard is to be asked now and then.
    */
-  unwatched(shard: number, limit: number, eachMs: number): Promise<string[]>;
+  unwatched(shard: number, limit: number, ageMs: number): Promise<string[]>;
   /** Runs nested in one, at any depth, that have not ended: those that were there when it was asked for. */
   nestedUnder(run: { id: string; rootId: string }): AsyncIterable<string[]>;
   /** Removes a run that has ended, with those nested in it. `active`: it, or one of those, has not. */
@@ -180,8 +181,8 @@ export function createRunStore(redis: RedisClient, options: RunStoreOptions): Ru
     shards,
     async create(run) {
       const { id } = run.header;
-      if (id === "" || unusable.test(id))
-        throw invalidField("run_id", `is empty or holds ${separator}, a tab or a line break`);
+      const isUsable = id !== "" && !unusable.test(id);
+      if (!isUsable) throw invalidField("run_id", `is empty or holds ${separator}, a tab or a line break`);
       const reply = await creates.run(key(id), createArgs(run));
       if (Number(reply[0]) === 1) return { kind: "created", atUs: Number(reply[1]) };
       const { workflowId } = JSON.parse(String(reply[2]));

@@ -1,9 +1,10 @@
 -- What a run owes. Few effects are one text, the field `owed` of its hash, so that they are written with the rest of it:
 -- per effect a line break, its id, a tab, and since when it is owed (ms), a bar and the effect. Many would be much to write
--- again with each change: they are in a hash of their own, and the field is "*" until that is empty.
+-- again with each change: they are in a hash of their own, and the field says so until that is empty. A run that owes
+-- nothing has no such field, or an empty one: a full memory refuses to write one, and not to remove it.
 local most_owed_inline = 4096 -- bytes
 
-local function is_in_hash(owed) return owed == "*" end
+local function is_in_hash(owed) return owed == owed_in_hash end
 
 local function owed_line(id, entry) return "\n" .. id .. "\t" .. entry end
 

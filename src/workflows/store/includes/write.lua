@@ -24,14 +24,17 @@ local function send(command, key, first, last)
   for from = first, last, chunk do redis.call(command, key, unpack(ARGV, from, math.min(from + chunk - 1, last))) end
 end
 
--- The run's hash: its core, and as many of the pairs that follow as one command takes; then the others.
+-- The run's hash: its core, and as many of the pairs that follow as one command takes; then the others. `owed` and `created`
+-- are nil when they are as they were.
 local function put_run(key, version, to, header, owed, created)
   local first, last = take_list(2)
   local stop = math.min(first + chunk - 1, last)
   if created then
     redis.call("HSET", key, "v", version, "h", header, "s", to, "owed", owed, "c", created, unpack(ARGV, first, stop))
-  else
+  elseif owed then
     redis.call("HSET", key, "v", version, "h", header, "s", to, "owed", owed, unpack(ARGV, first, stop))
+  else
+    redis.call("HSET", key, "v", version, "h", header, "s", to, unpack(ARGV, first, stop))
   end
   send("HSET", key, stop + 1, last)
 end
@@ -47,22 +50,27 @@ local function put_items(key, run)
   for _ = 1, tonumber(take()) do
     local part = "items:" .. take()
     local first, last = take_list(1)
-    if last < first then return end
-    add_part(key, run, part)
-    send("RPUSH", key .. "|" .. part, first, last)
+    if last >= first then
+      add_part(key, run, part)
+      send("RPUSH", key .. "|" .. part, first, last)
+    end
   end
 end
 
--- The field `owed` with what is new and without what is settled, while it is not in the hash.
+-- The field `owed` with what is new and without what is settled.
 local function owed_text(owed, first, last, settled_first, settled_last)
-  local lines = { without(owed, settled_first, settled_last) }
+  if is_in_hash(owed) then return owed end
+  local rest = without(owed, settled_first, settled_last)
+  local lines, size = { rest }, #rest
+  for n = first, last, 2 do size = size + #ARGV[n] + #now_text + #ARGV[n + 1] + 3 end
+  if size > most_owed_inline then return owed_in_hash end
   for n = first, last, 2 do lines[#lines + 1] = owed_line(ARGV[n], now_text .. "|" .. ARGV[n + 1]) end
   return table.concat(lines)
 end
 
 -- Moves what was owed so far to the hash.
 local function owe_in_hash(hash, owed)
-  for id, entry in string.gmatch(owed, "\n([^\t]*)\t([^\n]*)") do redis.call("HSET", hash, id, entry) end
+  for id, entry in string.gmatch(owed, "\n([^\t]*)\t([^\n]*)") do redis.call("HSET", hash, id, entry) end -- some dozens
 end
 
 local function add_to_hash(hash, first, last)
@@ -110,13 +118,9 @@ local function write(key, id, run, is_new, root, workflow, workflow_version)
   local settled_first, settled_last = take_list(1)
 
   local before = run.owed
-  local owed = before
-  if not is_in_hash(before) then
-    owed = owed_text(before, first, last, settled_first, settled_last)
-    if #owed > most_owed_inline then owed = "*" end
-  end
+  local owed = owed_text(before, first, last, settled_first, settled_last)
   -- A full memory refuses this command, the first that writes, or none of those that follow.
-  put_run(key, version, to, header, owed, is_new and run.created)
+  put_run(key, version, to, header, (is_new or owed ~= before) and owed or nil, is_new and run.created)
   if is_in_hash(owed) then
     -- What is new comes first: a hash that becomes empty in between would be made anew.
     if not is_in_hash(before) then owe_in_hash(hash, before) end
@@ -124,7 +128,7 @@ local function write(key, id, run, is_new, root, workflow, workflow_version)
     add_part(key, run, "owed")
     if settle_in_hash(hash, settled_first, settled_last) then
       owed = ""
-      redis.call("HSET", key, "owed", owed)
+      redis.call("HDEL", key, "owed")
     end
   end
   if owed == "" then
