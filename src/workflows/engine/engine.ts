@@ -208,7 +208,8 @@ export function createEngine(ports: EnginePorts): Engine {
     },
     async remove(runId) {
       const run = await runs.load(runId, {});
-      await runs.flush(); // what is done is not owed
+      // What is done is not owed. Where other runs cannot be written, this one may still be removed: a full memory is why.
+      await runs.flush().catch((error) => log.warn({ err: error, run_id: runId }, "effects of runs not settled yet"));
       const removed = await runs.remove(runId);
       const derivedFrom = run?.header.derivedFrom;
       if (removed === "removed" && run && derivedFrom !== undefined) {
