@@ -101,7 +101,7 @@ function operations.watch(prefix, most, age_ms)
   local began, index, after = tonumber(place[1] or ""), tonumber(place[2] or ""), place[3]
   if not began or (index > #watched and now_ms >= began + age_ms / 2) then began, index, after = now_ms, 1, "-inf" end
   if index > #watched then return seen end
-  local before_us = text((now_ms - age_ms) * 1000)
+  local before_us = text((began - age_ms) * 1000) -- those that grow old meanwhile wait, so that a round has an end
   while index <= #watched and #seen - 2 < most do
     local left = most - (#seen - 2)
     local rows = redis.call("ZRANGEBYSCORE", prefix .. watched[index], after, "(" .. before_us, "WITHSCORES", "LIMIT", 0, left)
